@@ -1,0 +1,3 @@
+"""Seamwise: continual learning for weld inspection."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,54 @@
+"""Learning without forgetting: strategies, the loop that runs them, and the figures that judge them.
+
+Needs torch alone. `SynapticIntelligence` and the other strategies also work in a training loop of one's own.
+"""
+
+from seamwise.continual.batch import Batch, Output, Step
+from seamwise.continual.catalogue import METHODS, build_strategy
+from seamwise.continual.draw import Draw
+from seamwise.continual.ewc import OnlineEWC
+from seamwise.continual.learner import DivergenceError, Learner, MismatchError, Progress, Training
+from seamwise.continual.memory import Memory
+from seamwise.continual.objective import Classification, ClassMask, Objective
+from seamwise.continual.replay import Replay
+from seamwise.continual.si import SynapticIntelligence
+from seamwise.continual.strategy import Chain, Frozen, Phase, Strategy
+from seamwise.continual.stream import Concatenation, Dataset, Experience, Stream, TensorDataset, concatenate
+from seamwise.continual.tensors import clip_gradients
+from seamwise.continual.undisturbed import undisturbed
+
+Finetuning = Strategy
+
+__all__ = [
+    "METHODS",
+    "Batch",
+    "Chain",
+    "ClassMask",
+    "Classification",
+    "Concatenation",
+    "Dataset",
+    "DivergenceError",
+    "Draw",
+    "Experience",
+    "Finetuning",
+    "Frozen",
+    "Learner",
+    "Memory",
+    "MismatchError",
+    "Objective",
+    "OnlineEWC",
+    "Output",
+    "Phase",
+    "Progress",
+    "Replay",
+    "Step",
+    "Strategy",
+    "Stream",
+    "SynapticIntelligence",
+    "TensorDataset",
+    "Training",
+    "build_strategy",
+    "clip_gradients",
+    "concatenate",
+    "undisturbed",
+]

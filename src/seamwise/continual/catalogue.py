@@ -1,0 +1,121 @@
+"""The methods by name: what the command line, forms, schemas and checkpoints are built from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from seamwise.continual.ewc import OnlineEWC
+from seamwise.continual.replay import Replay
+from seamwise.continual.si import SynapticIntelligence
+from seamwise.continual.strategy import Chain, Frozen, Strategy
+
+Protocol = Literal["stream", "joint", "separate"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the catalogue. protocol "joint" learns all experiences at once, "separate" one model for each."""
+
+    kind: type[Strategy]
+    title: str
+    protocol: Protocol = "stream"
+
+
+METHODS: dict[str, Method] = {
+    "finetuning": Method(Strategy, "plain training on each experience in turn"),
+    "si": Method(SynapticIntelligence, "Synaptic Intelligence: importances measured online, no data kept"),
+    "ewc": Method(OnlineEWC, "online Elastic Weight Consolidation with the exact diagonal Fisher information"),
+    "replay": Method(Replay, "a bounded memory of samples, learned again beside the new ones"),
+    "frozen": Method(Frozen, "learns the first experience and never moves again"),
+    "joint": Method(Strategy, "all experiences at once: the usual upper reference", "joint"),
+    "separate": Method(Strategy, "one model for each experience", "separate"),
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A hyper-parameter of a method."""
+
+    name: str
+    type: Any
+    default: Any
+
+
+def parameters(name: str) -> dict[str, Parameter]:
+    """Hyper-parameters of one method of the catalogue, in order."""
+    kind = _method(name).kind
+    hints = get_type_hints(kind) if hasattr(kind, "__dataclass_fields__") else {}
+    return {
+        f.name: Parameter(f.name, hints[f.name], f.default)
+        for f in (fields(kind) if hints else ())  # type: ignore[arg-type]
+        if f.init and f.default is not MISSING
+    }
+
+
+def protocol(name: str) -> Protocol:
+    """How the stream is shown to a strategy; a chain such as "si+replay" always goes through it in order."""
+    parts = name.split("+")
+    kinds = {_method(part).protocol for part in parts}
+    if len(parts) > 1 and kinds != {"stream"}:
+        raise ValueError(f"{name}: joint and separate stand alone, they cannot be chained")
+    return kinds.pop()
+
+
+def build_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
+    """A strategy by name: one of METHODS or several joined by "+".
+
+    Raises ValueError naming the nearest right name for an unknown method or parameter, or a value of the wrong type.
+    """
+    protocol(name)
+    parts = name.split("+")
+    known = {part: parameters(part) for part in parts}
+    chosen: dict[str, dict[str, Any]] = {part: {} for part in parts}
+    for key, value in (options or {}).items():
+        owners = [part for part in parts if key in known[part]]
+        if not owners:
+            everything = [n for part in parts for n in known[part]]
+            raise ValueError(f"{name} has no parameter {key!r}{nearest(key, everything)}")
+        for owner in owners:
+            chosen[owner][key] = _checked(known[owner][key], value, owner)
+    built = [_method(part).kind(**chosen[part]) for part in parts]
+    return built[0] if len(built) == 1 else Chain(*built)
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """' (did you mean ...?)' with the closest names, or the list of all."""
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    if close:
+        return f" (did you mean {', '.join(close)}?)"
+    return f" (there are: {', '.join(known)})" if known else " (it has none)"
+
+
+def _method(name: str) -> Method:
+    if name not in METHODS:
+        raise ValueError(f"no strategy {name!r}{nearest(name, list(METHODS))}")
+    return METHODS[name]
+
+
+def _checked(parameter: Parameter, value: Any, owner: str) -> Any:
+    """The value in the parameter's type, or a ValueError that says what is allowed."""
+    kind, wanted = parameter.type, f"{owner}: {parameter.name}"
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ValueError(f"{wanted} must be one of {', '.join(map(str, get_args(kind)))}, not {value!r}")
+        return value
+    allowed = get_args(kind) or (kind,)
+    if value is None and type(None) in allowed:
+        return None
+    if bool in allowed and isinstance(value, bool):
+        return value
+    if not isinstance(value, bool):
+        if int in allowed and isinstance(value, int):
+            return value
+        if float in allowed and isinstance(value, int | float):
+            return float(value)
+        if str in allowed and isinstance(value, str):
+            return value
+    names = " or ".join(getattr(kind, "__name__", str(kind)) for kind in allowed)
+    raise ValueError(f"{wanted} must be {names}, not {value!r}")

@@ -1,0 +1,85 @@
+"""Elastic Weight Consolidation (Kirkpatrick et al., PNAS 2017) in its online form (Schwarz et al., ICML 2018).
+
+paper     here        meaning
+lambda    strength    weight of the penalty  lambda/2 * F * (theta - theta*)^2
+gamma     decay       how much of the older Fisher information is kept
+F         fisher      exact diagonal Fisher information, summed over experiences
+theta*    reference   parameters at the end of the last experience
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from seamwise.continual.batch import Step
+from seamwise.continual.draw import Draw
+from seamwise.continual.fisher import diagonal_fisher
+from seamwise.continual.objective import Objective
+from seamwise.continual.strategy import State, Strategy
+from seamwise.continual.stream import Experience
+from seamwise.continual.tensors import Bound
+
+
+@dataclass(eq=False)
+class OnlineEWC(Strategy):
+    """Pulls each parameter back in proportion to the Fisher information measured when an experience ends.
+
+    strength: lambda. decay: gamma. samples: how many training samples the Fisher information is averaged over (each
+    exactly, one by one; None: all).
+    """
+
+    strength: float = 100.0
+    decay: float = 1.0
+    samples: int | None = 256
+    experiences: int = field(default=0, init=False)
+    bound: Bound = field(default_factory=lambda: Bound("fisher", "reference"), init=False)
+    draw: Draw = field(default=Draw(("ewc",)), init=False)
+
+    def __post_init__(self) -> None:
+        if self.strength < 0 or not 0 <= self.decay <= 1:
+            raise ValueError(f"strength must be >= 0 and decay in 0..1, not {self.strength}, {self.decay}")
+
+    def seed(self, draw: Draw) -> None:
+        self.draw = draw.of("ewc")
+
+    @torch.no_grad()
+    def adjust(self, step: Step) -> None:
+        if self.strength == 0 or self.experiences == 0:
+            return
+        if self.bound.model() is not step.model:
+            self.bound.attach(step.model)
+        rows = [(p, f, r) for p, f, r in self.bound if p.grad is not None]
+        params, fisher, reference = ([row[column] for row in rows] for column in range(3))
+        away = torch._foreach_sub(params, reference)
+        grads = [p.grad for p in params if p.grad is not None]
+        pulled = torch._foreach_addcmul(grads, fisher, away, self.strength)
+        for p, gradient in zip(params, pulled, strict=True):
+            p.grad = gradient
+
+    def consolidate(
+        self, model: nn.Module, objective: Objective | None = None, experience: Experience | None = None
+    ) -> None:
+        if objective is None or experience is None:
+            raise ValueError("EWC needs the experience's data to measure the Fisher information: pass both")
+        draw = self.draw.of("fisher", self.experiences)
+        fresh = diagonal_fisher(model, objective, experience.train, draw, self.samples)
+        self.bound.attach(model)
+        with torch.no_grad():
+            for name, (p, fisher, reference) in zip(self.bound.names, self.bound, strict=True):
+                fisher.mul_(self.decay).add_(fresh[name])
+                reference.copy_(p)
+        self.experiences += 1
+
+    def state_dict(self) -> State:
+        return {"experiences": self.experiences, **self.bound.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        self.experiences = int(state["experiences"])
+        self.bound.load_state_dict({name: value for name, value in state.items() if name != "experiences"})
+
+    @property
+    def stiffness(self) -> float:
+        return self.strength * max((float(f.max()) for f in self.bound["fisher"]), default=0.0)

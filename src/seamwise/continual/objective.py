@@ -1,0 +1,69 @@
+"""What is minimised: the one place that knows heads, class masks, the ignore index and how losses are reduced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seamwise.continual.batch import Batch, Output
+
+# Large enough to give a probability of exactly zero, small enough to stay finite in every float type.
+FORBIDDEN = -1e9
+
+
+class Objective(Protocol):
+    """Turns a model and a batch into per-sample losses."""
+
+    ignore: int | None
+
+    def forward(self, model: nn.Module, batch: Batch) -> Output:
+        """The model's answer with the classes masked that the samples' tasks do not have."""
+        ...
+
+    def loss(self, output: Output, batch: Batch) -> Tensor:
+        """(N,) one loss a sample; a sample's own reduction is the mean over its valid targets."""
+        ...
+
+
+class ClassMask:
+    """Which classes each task may answer. class_sets: task -> class ids; tasks not named may answer all."""
+
+    def __init__(self, class_sets: Mapping[int, Sequence[int]] | None = None) -> None:
+        self.class_sets = {task: tuple(ids) for task, ids in (class_sets or {}).items() if ids}
+        self._table: Tensor | None = None
+
+    def __call__(self, logits: Tensor, task: Tensor) -> Tensor:
+        """logits (N, K, ...) with the classes of other tasks put out of reach."""
+        if not self.class_sets:
+            return logits
+        allowed = self._allowed(logits.shape[1], logits.device)[task]
+        allowed = allowed.view(*allowed.shape, *(1 for _ in logits.shape[2:]))
+        return logits.masked_fill(~allowed, FORBIDDEN)
+
+    def _allowed(self, classes: int, device: torch.device) -> Tensor:
+        if self._table is None or self._table.shape[1] != classes or self._table.device != device:
+            table = torch.ones(max(self.class_sets) + 1, classes, dtype=torch.bool)
+            for task, ids in self.class_sets.items():
+                table[task] = False
+                table[task, list(ids)] = True
+            self._table = table.to(device)
+        return self._table
+
+
+class Classification:
+    """Cross-entropy over class ids; with class_sets a multi-head network (a softmax masked to the task's classes)."""
+
+    def __init__(self, class_sets: Mapping[int, Sequence[int]] | None = None, ignore: int | None = None) -> None:
+        self.mask = ClassMask(class_sets)
+        self.ignore = ignore
+
+    def forward(self, model: nn.Module, batch: Batch) -> Output:
+        return Output(self.mask(model(batch.x), batch.task))
+
+    def loss(self, output: Output, batch: Batch) -> Tensor:
+        ignore = -100 if self.ignore is None else self.ignore
+        return F.cross_entropy(output.logits.float(), batch.y, reduction="none", ignore_index=ignore)

@@ -1,0 +1,78 @@
+"""Replay: remembered samples are learned again beside the new ones (Robins 1995; Chaudhry et al. 2019)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import nn
+
+from seamwise.continual.batch import Batch
+from seamwise.continual.draw import Draw
+from seamwise.continual.memory import Memory, Policy
+from seamwise.continual.objective import Objective
+from seamwise.continual.strategy import State, Strategy
+from seamwise.continual.stream import Experience, concatenate
+
+
+@dataclass(eq=False)
+class Replay(Strategy):
+    """Keeps a bounded number of raw samples and adds some of them to every batch.
+
+    capacity: samples kept in all. policy: "balanced" shares the places among tasks and classes, "reservoir" among all
+    samples ever seen. weight: total weight of the replayed samples; the current ones keep 1, so that the strength of
+    another strategy in a chain keeps its meaning. share: replayed samples a batch as a part of the batch's size.
+    online: fill the memory from every batch as it comes (for streams without boundaries) instead of when an
+    experience ends.
+    """
+
+    capacity: int = 500
+    policy: Policy = "balanced"
+    weight: float = 1.0
+    share: float = 1.0
+    online: bool = False
+    steps: int = field(default=0, init=False)
+    offers: int = field(default=0, init=False)
+    memory: Memory = field(init=False)
+    draw: Draw = field(default=Draw(("replay",)), init=False)
+
+    def __post_init__(self) -> None:
+        if self.weight < 0 or self.share < 0:
+            raise ValueError(f"weight and share must be >= 0, not {self.weight}, {self.share}")
+        self.memory = Memory(self.capacity, self.policy)
+
+    def seed(self, draw: Draw) -> None:
+        self.draw = draw.of("replay")
+
+    def extend(self, batch: Batch) -> Batch:
+        self.steps += 1
+        old = self.memory.sample(round(self.share * len(batch)), self.draw.of("sample", self.steps))
+        if self.online:
+            self._offer(batch)
+        if old is None or len(old) == 0:
+            return batch
+        weight = torch.full((len(old),), self.weight / len(old), dtype=batch.weight.dtype)
+        return concatenate([batch, replace(old, weight=weight).to(batch.x.device)])
+
+    def consolidate(
+        self, model: nn.Module, objective: Objective | None = None, experience: Experience | None = None
+    ) -> None:
+        if self.online or experience is None:
+            return
+        draw = self.draw.of("data", experience.index)
+        order = torch.randperm(len(experience.train), generator=draw.of("order").generator())
+        for chunk in torch.split(order, 64):
+            self._offer(experience.train.batch(chunk, draw))
+
+    def _offer(self, batch: Batch) -> None:
+        self.offers += 1
+        self.memory.offer(batch, self.draw.of("offer", self.offers))
+
+    def state_dict(self) -> State:
+        memory = {f"memory.{name}": value for name, value in self.memory.state_dict().items()}
+        return {"steps": self.steps, "offers": self.offers, **memory}
+
+    def load_state_dict(self, state: State) -> None:
+        self.steps, self.offers = int(state["steps"]), int(state["offers"])
+        memory = {name.removeprefix("memory."): value for name, value in state.items() if name.startswith("memory.")}
+        self.memory.load_state_dict(memory)

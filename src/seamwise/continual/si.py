@@ -1,0 +1,149 @@
+"""Synaptic Intelligence (Zenke, Poole, Ganguli, ICML 2017): each parameter measures along its way how much it lowered
+the loss, and is later pulled back in proportion.
+
+    paper     here          meaning
+    g         gradients     gradient of the task loss alone, without the pull
+    w         path          running sum of -g * (step of the parameter)
+    Omega     importance    gathered over all earlier experiences
+    theta~    reference     parameters at the end of the last experience
+    Delta     displacement  parameter - reference
+
+Path, importance and reference are kept between steps; displacement is carried scratch, made anew after a resume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from seamwise.continual.batch import Step
+from seamwise.continual.objective import Objective
+from seamwise.continual.strategy import State, Strategy
+from seamwise.continual.stream import Experience
+from seamwise.continual.tensors import Bound, Tensors, check_untouched
+
+
+@dataclass(eq=False)
+class SynapticIntelligence(Strategy):
+    """Remembers by importances measured online; stores no data.
+
+    c: strength of the pull, old memories against new (Eq. 4; 1 weighs them alike where the integral is exact).
+    xi: bounds the importance of parameters that hardly moved (Eq. 5); paper: 1e-3, permuted MNIST .1.
+    clamp: where negative importance is cut: of the sum ("accumulated", authors' code), of each experience's share
+    ("experience", CapyMOA) or nowhere ("none", the printed Eq. 5).
+    first_reference: the first displacement is measured from the "start" (Eq. 5) or from "zero" (the authors' code for
+    permuted MNIST).
+    pull: "explicit" adds 2 c Omega (p - reference) to the gradient; "proximal" solves the pull exactly after the step,
+    with the step's learning rate (`Step.lr`), stable however large c is.
+    copy_gradient: keep a copy of the task gradient, for loops that change `p.grad` in place (clipping, Nesterov).
+    """
+
+    c: float = 0.1
+    xi: float = 1e-3
+    clamp: Literal["accumulated", "experience", "none"] = "accumulated"
+    first_reference: Literal["start", "zero"] = "start"
+    pull: Literal["explicit", "proximal"] = "explicit"
+    copy_gradient: bool = False
+    experiences: int = field(default=0, init=False)  # consolidated so far
+    bound: Bound = field(default_factory=lambda: Bound("path", "importance", "reference"), init=False)
+    displacement: Tensors = field(default_factory=list, init=False)
+    gradients: list[Tensor | None] = field(default_factory=list, init=False)
+    versions: list[int] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        if self.c < 0 or self.xi <= 0:
+            raise ValueError(f"c must be >= 0 and xi > 0, not c={self.c}, xi={self.xi}")
+
+    @torch.no_grad()
+    def begin(self, model: nn.Module, experience: Experience | None = None) -> None:
+        self.bound.attach(model)
+        if self.experiences or self.first_reference == "start":
+            torch._foreach_copy_(self.bound["reference"], self.bound.parameters)  # theta~ <- theta
+        torch._foreach_zero_(self.bound["path"])
+        self.displacement = torch._foreach_sub(self.bound.parameters, self.bound["reference"])
+
+    def observe(self, step: Step) -> None:
+        self._continue(step.model)
+        grads = [p.grad for p in self.bound.parameters]
+        self.gradients = [None if g is None else g.clone() for g in grads] if self.copy_gradient else grads
+        self.versions = [0 if g is None else g._version for g in self.gradients]
+
+    @torch.no_grad()
+    def adjust(self, step: Step) -> None:
+        if not self.gradients:  # a loop of one's own need not call observe
+            self.observe(step)
+        if self.c == 0 or self.experiences == 0 or self.pull == "proximal":
+            return
+        p, omega, away, grads = self._moving(self.bound.parameters, self.bound["importance"], self.displacement)
+        for parameter, pulled in zip(p, torch._foreach_addcmul(grads, omega, away, 2 * self.c), strict=True):  # Eq. 4
+            parameter.grad = pulled  # replaced, so that `gradients` keeps the task's
+
+    @torch.no_grad()
+    def after_step(self, step: Step) -> None:
+        check_untouched(self.gradients, self.versions, "SynapticIntelligence(copy_gradient=True)")
+        if self.pull == "proximal" and self.c and self.experiences:
+            self._shrink(step.lr)
+        before = self.displacement
+        self.displacement = torch._foreach_sub(self.bound.parameters, self.bound["reference"])
+        torch._foreach_sub_(before, self.displacement)  # theta(t) - theta(t+1)
+        known = [(w, g, b) for w, g, b in zip(self.bound["path"], self.gradients, before, strict=True) if g is not None]
+        if known:
+            torch._foreach_addcmul_(*(list(column) for column in zip(*known, strict=True)))  # Eq. 3
+        self.gradients = []
+
+    @torch.no_grad()
+    def consolidate(
+        self, model: nn.Module, objective: Objective | None = None, experience: Experience | None = None
+    ) -> None:
+        self._continue(model)
+        for p, w, omega, reference in self.bound:
+            share = w / ((p - reference).square() + self.xi)  # Eq. 5
+            omega += share.relu_() if self.clamp == "experience" else share
+            if self.clamp == "accumulated":
+                omega.relu_()
+            reference.copy_(p)  # theta~ <- theta
+            w.zero_()
+        self.displacement = [torch.zeros_like(p) for p in self.bound.parameters]
+        self.experiences += 1
+
+    def state_dict(self) -> State:
+        return {"experiences": self.experiences, **self.bound.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        self.experiences = int(state["experiences"])
+        self.bound.load_state_dict({name: value for name, value in state.items() if name != "experiences"})
+        self.displacement, self.gradients = [], []
+
+    @property
+    def stiffness(self) -> float:
+        if self.pull == "proximal":
+            return 0.0
+        return 2 * self.c * max((float(omega.max()) for omega in self.bound["importance"]), default=0.0)
+
+    def _continue(self, model: nn.Module) -> None:
+        """Begins if nobody did, and lines up again after a resume or when the model was replaced."""
+        if not self.bound.known:
+            self.begin(model)
+        elif self.bound.model() is not model:
+            self.bound.attach(model)
+            self.displacement = torch._foreach_sub(self.bound.parameters, self.bound["reference"])
+
+    def _moving(self, *lists: Tensors) -> list[list[Tensor]]:
+        """The lists without the parameters that have no gradient (None stays None), and the gradients."""
+        grads = [p.grad for p in self.bound.parameters]
+        keep = [row for row, g in enumerate(grads) if g is not None]
+        if len(keep) == len(grads):
+            return [*map(list, lists), [g for g in grads if g is not None]]
+        chosen = [[tensors[row] for row in keep] for tensors in lists]
+        return [*chosen, [g for g in grads if g is not None]]
+
+    @torch.no_grad()
+    def _shrink(self, lr: float | None) -> None:
+        if lr is None:
+            raise ValueError("the proximal pull needs the learning rate: pass Step(model, lr=...)")
+        for p, _, omega, reference in self.bound:
+            if p.grad is not None:
+                p.copy_(reference + (p - reference) / (1 + 2 * lr * self.c * omega))
