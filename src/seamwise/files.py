@@ -64,15 +64,16 @@ def _mode(path: Path) -> int:
 
 def _sync_folder(folder: Path) -> None:
     """Make the new name itself last: without this a power cut may bring the old one back."""
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
     except OSError as error:
-        # Some network and user-space file systems cannot sync a folder; the file itself is safe.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+        # Some file systems cannot sync a folder, and one may write into a folder without reading it; the file is safe.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EACCES):
             raise
-    finally:
-        os.close(handle)
 
 
 def _default_mode() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -113,7 +114,7 @@ def _checked(parameter: Parameter, value: Any, owner: str) -> Any:
     if not isinstance(value, bool):
         if int in allowed and isinstance(value, int):
             return value
-        if float in allowed and isinstance(value, int | float):
+        if float in allowed and isinstance(value, int | float) and math.isfinite(value):
             return float(value)
         if str in allowed and isinstance(value, str):
             return value

@@ -39,7 +39,7 @@ class OnlineEWC(Strategy):
     draw: Draw = field(default=Draw(("ewc",)), init=False)
 
     def __post_init__(self) -> None:
-        if self.strength < 0 or not 0 <= self.decay <= 1:
+        if not (self.strength >= 0 and 0 <= self.decay <= 1):
             raise ValueError(f"strength must be >= 0 and decay in 0..1, not {self.strength}, {self.decay}")
 
     def seed(self, draw: Draw) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seamwise.continual.batch import Batch
 from seamwise.continual.draw import Draw
-from seamwise.continual.objective import Objective
+from seamwise.continual.objective import Objective, at_least_float32
 from seamwise.continual.stream import Dataset
 from seamwise.continual.undisturbed import undisturbed
 
@@ -44,7 +44,7 @@ def diagonal_fisher(
 
 def _log_likelihoods(model: nn.Module, objective: Objective, batch: Batch, draw: Draw) -> list[tuple[float, Tensor]]:
     """(weight, log-likelihood) pairs of one sample whose weighted squared gradients sum to its Fisher information."""
-    log_p = torch.log_softmax(objective.forward(model, batch).logits.float(), dim=1)
+    log_p = torch.log_softmax(at_least_float32(objective.forward(model, batch).logits), dim=1)
     probability = log_p.detach().exp()
     if log_p.ndim == 2:
         return [(float(p), log_p[0, k]) for k, p in enumerate(probability[0]) if p > 0]

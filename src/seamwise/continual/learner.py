@@ -114,7 +114,7 @@ class Learner:
         self.strategy, self.objective, self.augment = strategy, objective, augment
         self.training = training or Training()
         self.device = torch.device(device)
-        self.draw = Draw(("seamwise", seed))
+        self.seed, self.draw = seed, Draw(("seamwise", seed))
         self.position = Position()
         self.optimizer: Optimizer | None = None
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
@@ -183,7 +183,7 @@ class Learner:
 
     def _backward(self, loss: Tensor, extra: Tensor | None, step: Step) -> None:
         """Task gradient first and shown alone; a second backward only where a strategy looks and extra terms exist."""
-        if extra is None or not self.strategy.observes:
+        if extra is None or not extra.requires_grad or not self.strategy.observes:
             (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]
             self.strategy.observe(step)
             return
@@ -191,8 +191,9 @@ class Learner:
         self.strategy.observe(step)
         params = [p for p in self.model.parameters() if p.requires_grad]
         for p, gradient in zip(params, torch.autograd.grad(extra, params, allow_unused=True), strict=True):
-            if gradient is not None:
-                p.grad = gradient if p.grad is None else p.grad + gradient  # never in place: it was observed
+            if gradient is not None:  # never in place: it was observed; in the parameter's layout: fused Adam needs it
+                own = torch.empty_like(p, requires_grad=False).copy_(gradient)
+                p.grad = own if p.grad is None else p.grad + own
 
     def _batch(self, experience: Experience) -> Batch:
         size, total = self.training.batch_size, len(experience.train)
@@ -258,6 +259,7 @@ class Learner:
         return {
             "position": asdict(self.position),
             "environment": self.environment(),
+            "seed": self.seed,
             "training": asdict(self.training),
             "model": dict(self.model.state_dict()),
             "strategy": self.strategy.state_dict(),
@@ -270,7 +272,10 @@ class Learner:
             theirs, mine = state["training"], asdict(self.training)
             names = sorted(name for name in {*theirs, *mine} if theirs.get(name) != mine.get(name))
             raise MismatchError(f"the checkpoint was trained with other settings: {', '.join(names)}")
-        other = {k: (v, self.environment()[k]) for k, v in state["environment"].items() if self.environment()[k] != v}
+        if state["seed"] != self.seed:
+            raise MismatchError(f"the checkpoint was trained with seed {state['seed']}, not {self.seed}")
+        here = self.environment()
+        other = {k: (v, here.get(k)) for k, v in state["environment"].items() if here.get(k) != v}
         if other and not allow_other_machine:
             differ = ", ".join(f"{name}: {then} then, {now} now" for name, (then, now) in other.items())
             raise MismatchError(f"going on would not be bit for bit the same run ({differ}); allow it explicitly")
@@ -278,6 +283,7 @@ class Learner:
         self.position = Position(**state["position"])
         self.strategy.load_state_dict(state["strategy"])
         self.optimizer, self._order = None, None
+        self._finite.fill_(True)
         if state["optimizer"]:
             load_optimizer_state(self._build_optimizer(), self.model, state["optimizer"])
 

@@ -67,7 +67,9 @@ class Memory:
         own = (self.group == torch.tensor(group)).all(1).nonzero().flatten()
         counts = self._counts()
         largest = max(counts.values())
-        if len(own) < largest:  # not one of the fullest groups: takes a place from one that is
+        # Takes a place from a fullest group only where that evens out the shares: groups that differ by one would
+        # otherwise take turns and keep their newest samples alone.
+        if len(own) + 1 < largest or not len(own):
             fullest = min(g for g, n in counts.items() if n == largest)
             theirs = (self.group == torch.tensor(fullest)).all(1).nonzero().flatten()
             return int(theirs[torch.randint(len(theirs), (1,), generator=generator)])
@@ -82,9 +84,10 @@ class Memory:
             x, y, task, index, weight = (t.new_zeros((self.capacity, *t.shape[1:])).cpu() for t in _columns(batch))
             self.kept = Batch(x, y, task, index, weight)
         for mine, theirs in zip(_columns(self.kept), _columns(batch), strict=True):
-            if mine.shape[1:] != theirs.shape[1:]:
+            if mine.shape[1:] != theirs.shape[1:] or mine.dtype != theirs.dtype:
                 raise ValueError(
-                    f"the memory holds samples of shape {tuple(mine.shape[1:])}, this one has {tuple(theirs.shape[1:])}"
+                    f"the memory holds samples of shape {tuple(mine.shape[1:])} and type {mine.dtype}, "
+                    f"this one has {tuple(theirs.shape[1:])} and {theirs.dtype}"
                 )
             mine[place] = theirs[row]
 

@@ -11,8 +11,13 @@ from torch import Tensor, nn
 
 from seamwise.continual.batch import Batch, Output
 
-# Large enough to give a probability of exactly zero, small enough to stay finite in every float type.
+# Large enough to give a probability of exactly zero, small enough to stay finite (float16 alone cannot hold it).
 FORBIDDEN = -1e9
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Half precision made whole before a softmax; float64 stays what it is."""
+    return logits.float() if logits.element_size() < 4 else logits
 
 
 class Objective(Protocol):
@@ -40,13 +45,14 @@ class ClassMask:
         """logits (N, K, ...) with the classes of other tasks put out of reach."""
         if not self.class_sets:
             return logits
-        allowed = self._allowed(logits.shape[1], logits.device)[task]
+        table = self._allowed(logits.shape[1], logits.device)
+        allowed = table[task.clamp(max=len(table) - 1)]
         allowed = allowed.view(*allowed.shape, *(1 for _ in logits.shape[2:]))
         return logits.masked_fill(~allowed, FORBIDDEN)
 
     def _allowed(self, classes: int, device: torch.device) -> Tensor:
         if self._table is None or self._table.shape[1] != classes or self._table.device != device:
-            table = torch.ones(max(self.class_sets) + 1, classes, dtype=torch.bool)
+            table = torch.ones(max(self.class_sets) + 2, classes, dtype=torch.bool)  # the last: every later task
             for task, ids in self.class_sets.items():
                 table[task] = False
                 table[task, list(ids)] = True
@@ -66,4 +72,4 @@ class Classification:
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
         ignore = -100 if self.ignore is None else self.ignore
-        return F.cross_entropy(output.logits.float(), batch.y, reduction="none", ignore_index=ignore)
+        return F.cross_entropy(at_least_float32(output.logits), batch.y, reduction="none", ignore_index=ignore)

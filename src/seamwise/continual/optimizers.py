@@ -23,7 +23,11 @@ def build_optimizer(
 ) -> Optimizer:
     """Adam, AdamW or SGD with momentum in their fused form (one pass over the memory)."""
     if name == "sgd":
-        return SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
+        sgd = SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=fused)
+        # torch's fused SGD fails when a parameter gets its first gradient later than others; a zero buffer is the same
+        for p in sgd.param_groups[0]["params"] if momentum else ():
+            sgd.state[p]["momentum_buffer"] = torch.zeros_like(p, requires_grad=False)
+        return sgd
     if name == "adamw":
         return AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused)
     if name == "adam":

@@ -37,7 +37,7 @@ class Replay(Strategy):
     draw: Draw = field(default=Draw(("replay",)), init=False)
 
     def __post_init__(self) -> None:
-        if self.weight < 0 or self.share < 0:
+        if not (self.weight >= 0 and self.share >= 0):
             raise ValueError(f"weight and share must be >= 0, not {self.weight}, {self.share}")
         self.memory = Memory(self.capacity, self.policy)
 

@@ -54,7 +54,7 @@ class SynapticIntelligence(Strategy):
     versions: list[int] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        if self.c < 0 or self.xi <= 0:
+        if not (self.c >= 0 and self.xi > 0):
             raise ValueError(f"c must be >= 0 and xi > 0, not c={self.c}, xi={self.xi}")
 
     @torch.no_grad()

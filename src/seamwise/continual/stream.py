@@ -77,16 +77,31 @@ class Concatenation:
         return int(self.starts[-1])
 
     def batch(self, indices: Tensor, draw: Draw) -> Batch:
-        owner = torch.bucketize(indices, self.starts, right=True) - 1
+        part = torch.bucketize(indices, self.starts, right=True) - 1
+        return self._gather(indices, part, indices - self.starts[part], torch.zeros_like(indices), draw)
+
+    def _gather(self, indices: Tensor, part: Tensor, row: Tensor, turn: Tensor, draw: Draw) -> Batch:
+        """Rows of several parts in the order asked for; the same row comes with other draws at another turn."""
+        sources = list(zip(part.tolist(), turn.tolist(), strict=True))
         places, batches = [], []
-        for part in sorted(set(owner.tolist())):
-            rows = (owner == part).nonzero().flatten()
-            places.append(rows)
-            batches.append(self.parts[part].batch(indices[rows] - self.starts[part], draw.of("part", part)))
-        order = torch.cat(places).argsort()
-        merged = concatenate(batches).rows(order)
+        for source in sorted(set(sources)):
+            places.append(torch.tensor([place for place, own in enumerate(sources) if own == source]))
+            batches.append(self.parts[source[0]].batch(row[places[-1]], draw.of("part", *source)))
+        merged = concatenate(batches).rows(torch.cat(places).argsort())
         weight = torch.full((len(indices),), 1.0 / len(indices))
         return Batch(merged.x, merged.y, merged.task, indices.clone(), weight)
+
+
+class Balanced(Concatenation):
+    """Several data sets in equal shares: the shorter ones come round again until the longest is through."""
+
+    def __len__(self) -> int:
+        return len(self.parts) * max(len(part) for part in self.parts)
+
+    def batch(self, indices: Tensor, draw: Draw) -> Batch:
+        part, row = indices % len(self.parts), indices // len(self.parts)
+        length = self.starts.diff()[part]
+        return self._gather(indices, part, row % length, row // length, draw)
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:

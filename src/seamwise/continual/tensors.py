@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,12 @@ class Bound:
         self.model: Callable[[], nn.Module | None] = lambda: None
         self._by_name: dict[str, dict[str, Tensor]] = {kind: {} for kind in kinds}
         self._lists: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Bound:
+        """The state alone: a copy is lined up anew with the model it is used with."""
+        twin = Bound(*self.kinds)
+        twin.load_state_dict(self.state_dict())
+        return twin
 
     @property
     def known(self) -> bool:

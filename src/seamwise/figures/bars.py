@@ -44,7 +44,7 @@ def bars(
     left, right = left_margin(span), width - 18
     slot = (right - left) / max(len(groups), 1)
     turned = any(text_width(name, SMALL) > slot - 6 for name in groups)
-    foot = 24 + (min(110.0, max(text_width(name, SMALL) for name in groups)) * 0.72 if turned else 0)
+    foot = 24 + (min(150.0, max(text_width(name, SMALL) for name in groups)) * 0.72 if turned else 0)
     frame = Frame(left, 46 + keys_height, right, height - foot)
     y = Scale(span.low, span.high, frame.bottom, frame.top, span.step)
     parts = [heading(title, width), keys, frame.y_axis(y, y_label)]
@@ -61,7 +61,7 @@ def bars(
         middle = left + slot * (group + 0.5)
         if turned:
             parts.append(
-                text(middle + 4, frame.bottom + 14, groups[group], anchor="end", size=SMALL, width=110, turn=-45)
+                text(middle + 4, frame.bottom + 14, groups[group], anchor="end", size=SMALL, width=150, turn=-45)
             )
         else:
             parts.append(text(middle, frame.bottom + 17, groups[group], anchor="middle", size=SMALL))

@@ -11,7 +11,7 @@ from seamwise.figures.svg import SMALL, document, heading, text
 from seamwise.figures.typeset import number, text_width
 
 Cells = Sequence[Sequence[float | None]]
-_MOST = 200  # rows or columns drawn; beyond, neighbours are averaged
+_MOST = 120  # rows or columns drawn; beyond, neighbours are averaged
 
 
 def heat_map(
@@ -26,25 +26,27 @@ def heat_map(
     row_label: str = "",
     column_label: str = "",
     diagonal: bool = False,
+    key: bool = True,
 ) -> Markup:
     """Draw a matrix as coloured cells, with names of rows and columns, and return the SVG.
 
     matrix: rows of values; None, NaN or a row that is too short leave cells empty. low, high: values at the ends of
     the colours; what lies beyond takes the end's colour and still shows its number. diagonal: outline the cells
-    (i, i). More than 200 rows or columns are averaged in blocks.
+    (i, i). key: draw the scale of colours. More than 120 rows or columns are averaged in blocks.
     """
     cells = [[_at(matrix, r, c) for c in range(len(columns))] for r in range(len(rows))]
     cells, rows, columns = _fold(cells, rows, columns)
-    cell_w = min(64.0, max(7.0, 520 / max(len(columns), 1)))
-    cell_h = min(34.0, max(7.0, 420 / max(len(rows), 1)))
+    cell_w = min(48.0, max(7.0, 520 / max(len(columns), 1)))
+    cell_h = min(30.0, max(7.0, 420 / max(len(rows), 1)))
     left = 24 + min(170.0, max((text_width(name, SMALL) for name in rows), default=0)) + (18 if row_label else 0)
     turned = any(text_width(name, SMALL) > cell_w - 4 for name in columns)
     tallest = min(120.0, max((text_width(name, SMALL) for name in columns), default=0))
-    top = 44 + (18 if column_label else 0) + (tallest * 0.72 + 12 if turned else 18)
+    top = 40 + (14 if column_label else 0) + (tallest * 0.72 + 12 if turned else 18)
     right, bottom = left + cell_w * len(columns), top + cell_h * len(rows)
     lean = tallest * 0.72 if turned else 0
-    width = max(right + max(64, lean + 10), 200, min(text_width(title, 14) + 30, 620))
-    height = max(bottom + 14, top + 110)
+    scale = 40 + max(text_width(number(end, value_format), SMALL) for end in (low, high)) if key else 12
+    width = max(right + max(scale, lean + 10), 200, min(text_width(title, 14) + 30, 620))
+    height = max(bottom + 14, top + (110 if key else 0))
     parts = [heading(title, width)]
     if column_label:
         parts.append(text(left, 46, column_label, size=SMALL, muted=True, width=width - left - 8))
@@ -52,7 +54,8 @@ def heat_map(
         parts.append(text(15, (top + bottom) / 2, row_label, anchor="middle", size=SMALL, muted=True, turn=-90))
     parts.append(_names(rows, columns, left, top, cell_w, cell_h, turned))
     parts.append(_cells(cells, (left, top, cell_w, cell_h), (low, high), value_format, diagonal))
-    parts.append(_key(right + 18, top, low, high, value_format))
+    if key:
+        parts.append(_key(right + 18, top, low, high, value_format))
     return document(width, height, title, _describe(cells, rows, columns, value_format), *parts)
 
 
@@ -106,6 +109,9 @@ def _cells(
     left, top, w, h = grid
     gap = 1.0 if min(w, h) > 12 else 0.0
     parts, outlines = [], []
+    # All numbers in one size where even the widest can be read, else each as large as its cell allows.
+    widest = max((text_width(number(v, value_format), 12) for row in cells for v in row if v is not None), default=1.0)
+    common = min(12.0, h - 5, 12 * (w - 5) / widest)
     for r, row in enumerate(cells):
         for c, value in enumerate(row):
             box = {"x": left + c * w, "y": top + r * h, "width": w - gap, "height": h - gap}
@@ -115,7 +121,7 @@ def _cells(
             colour = ramp(_share(value, *span))
             parts.append(tag("rect", **box, fill=css(colour)))
             label = number(value, value_format)
-            size = min(12.0, h - 5, 12.0 * (w - 5) / max(text_width(label, 12), 1))
+            size = common if common >= 7 else min(12.0, h - 5, 12 * (w - 5) / max(text_width(label, 12), 1))
             if size >= 7:
                 middle, base = left + c * w + (w - gap) / 2, top + r * h + (h - gap) / 2 + size * 0.36
                 parts.append(text(middle, base, label, anchor="middle", size=size, fill=ink_on(colour)))

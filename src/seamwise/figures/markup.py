@@ -41,7 +41,7 @@ def coordinate(value: float) -> str:
     return "0" if short == "-0" else short
 
 
-def tag(name: str, *children: object, **attributes: object) -> Markup:
+def tag(name: str, /, *children: object, **attributes: object) -> Markup:
     """One element: `tag("text", "a & b", x=3, font_size=12)`.
 
     Underscores in attribute names become hyphens (`class_` is `class`), None leaves an attribute out, floats are

@@ -54,7 +54,7 @@ def shrink(pixels: Pixels, factor: int) -> Pixels:
 
 
 def display(image: NDArray[np.uint8] | NDArray[np.uint16]) -> Pixels:
-    """An image (H, W[, C]) as 8-bit RGB (H, W, 3); 16-bit values are stretched between percentiles 0.5 and 99.5."""
+    """An image (H, W[, C]) as new 8-bit RGB (H, W, 3); 16-bit values are stretched between percentiles 0.5 and 99.5."""
     if image.ndim == 2:
         image = image[:, :, None]
     if image.ndim != 3 or image.dtype not in (np.uint8, np.uint16):
@@ -64,7 +64,9 @@ def display(image: NDArray[np.uint8] | NDArray[np.uint16]) -> Pixels:
         low, high = np.percentile(image, (0.5, 99.5))
         grey = (image.astype(np.float32) - low) / max(float(high - low), 1.0)
         image = np.clip(np.rint(255 * grey), 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+    result = np.empty((*image.shape[:2], 3), np.uint8)
+    result[:] = image
+    return result
 
 
 def overlay(

@@ -59,9 +59,10 @@ def table(
     lines = [
         tag("tr", *(tag("td", cell, "", class_=kind) for cell, kind in zip(row, kinds, strict=True))) for row in rows
     ]
-    title = [tag("caption", caption)] if caption else []
-    whole = tag("table", *title, tag("thead", tag("tr", *head)), tag("tbody", *lines, ""))
-    return tag("div", whole, class_="wide", tabindex=0, role="region", aria_label=caption or None)
+    whole = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *lines, ""))
+    # The caption stays in place when the table is scrolled, so it stands outside.
+    above = tag("p", caption, class_="caption") if caption else ""
+    return join([above, tag("div", whole, class_="wide", tabindex=0, role="region", aria_label=caption or None)])
 
 
 def strong(content: object) -> Markup:
@@ -74,12 +75,16 @@ def figure(svg: str, caption: str = "") -> Markup:
     return figures([svg], caption)
 
 
-def figures(svgs: Sequence[str], caption: str = "", legend: str = "") -> Markup:
-    """Charts (trusted SVG) side by side, as many as the page is wide, under a shared legend and over one caption."""
-    shared = [tag("div", Markup(legend), class_="legend")] if legend else []
-    many = "charts" if len(svgs) > 1 else "chart"
+def figures(svgs: Sequence[str], caption: str = "", legend: Sequence[str] = (), column_rem: int = 21) -> Markup:
+    """Charts (trusted SVG) side by side, as many as fit, under a shared legend and over one caption.
+
+    legend: its entries, each an SVG.
+    column_rem: least width of a column in root font sizes (16 pixels, usually).
+    """
+    shared = [tag("div", *(Markup(entry) for entry in legend), class_="legend")] if legend else []
+    look = {"class_": "charts", "style": f"--column:{column_rem}rem"} if len(svgs) > 1 else {"class_": "chart"}
     below = [tag("figcaption", caption)] if caption else []
-    return tag("figure", *shared, tag("div", *(Markup(svg) for svg in svgs), "", class_=many), *below)
+    return tag("figure", *shared, tag("div", *(Markup(svg) for svg in svgs), "", **look), *below)
 
 
 def gallery(rows: Mapping[str, Sequence[tuple[str, bytes]]], corner: str = "", caption: str = "") -> Markup:
@@ -98,7 +103,9 @@ def gallery(rows: Mapping[str, Sequence[tuple[str, bytes]]], corner: str = "", c
         lines.append(tag("tr", tag("th", name, scope="row"), *cells))
     whole = tag("table", tag("thead", head), tag("tbody", *lines, ""), class_="gallery")
     below = [tag("figcaption", caption)] if caption else []
-    return tag("figure", tag("div", whole, class_="wide", tabindex=0, role="region", aria_label=caption or None), *below)
+    return tag(
+        "figure", tag("div", whole, class_="wide", tabindex=0, role="region", aria_label=caption or None), *below
+    )
 
 
 def swatches(colours: Mapping[str, str]) -> Markup:

@@ -11,7 +11,7 @@ from seamwise.figures.typeset import shorten, text_width
 Spot = tuple[float, float]
 # Right first, then left, above, below, then the slanting ones: the order a reader looks in.
 _ANGLES = (0, 180, -90, 90, -35, 35, -145, 145, -60, 60, -120, 120, -15, 15, -165, 165)
-_DISTANCES = (9.0, 14.0, 22.0, 34.0, 50.0, 70.0, 95.0, 125.0)
+_DISTANCES = (9.0, 14.0, 22.0, 34.0, 50.0, 70.0, 95.0, 125.0, 160.0, 200.0)
 
 
 @dataclass(frozen=True)

@@ -89,13 +89,15 @@ def linear(
     bottom = min(drawn) if low is None else low
     top = max(drawn) if high is None else high
     if bottom > top:
+        # The data lie wholly beyond the end that was fixed.
         bottom, top = (bottom, bottom + 1) if high is None else (top - 1, top)
-    if top - bottom <= 1e-9 * max(abs(top), abs(bottom)):
-        room = 0.5 if whole or bottom == 0 else 0.1 * abs(bottom)
-        bottom, top = (
-            (bottom - room if low is None else bottom),
-            (top + room if high is None or low is not None else top),
-        )
+    # A single value, or values too close to tell apart, still need a span.
+    if top - bottom <= max(1e-9 * abs(top), 1e-9 * abs(bottom), 1e-290):
+        if bottom == 0 and not whole:
+            top = 1.0
+        else:
+            room = 0.5 if whole and abs(bottom) < 1e6 else 0.1 * max(abs(bottom), 1e-280)
+            bottom, top = bottom - room, top + room
     if whole:
         return Scale(bottom, top, start, end, round_step(top - bottom, count, whole=True))
     step = round_step(top - bottom, count)

@@ -96,17 +96,13 @@ def _label(name: str, place: int, spot: Placed) -> Markup:
         (x1, y1), (x2, y2) = spot.leader
         line = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
         parts.append(tag("line", **line, stroke=series_colour(place), stroke_width=0.8, stroke_opacity=0.7))
-    # The halo keeps a name readable where it lies over a grid line.
-    halo = {
-        "class_": "sw-halo",
-        "stroke": GROUND,
-        "stroke_width": 3,
-        "stroke_linejoin": "round",
-        "paint_order": "stroke",
-    }
-    base = {"x": spot.box.left + 1, "y": spot.box.bottom - 4, "font_size": NORMAL, "fill": "currentColor"}
+    # The plate keeps a name readable where it lies over a grid line or an error bar.
+    box = spot.box
+    plate = {"x": box.left, "y": box.top, "width": box.right - box.left, "height": box.bottom - box.top}
+    parts.append(tag("rect", **plate, class_="sw-plate", fill=GROUND, fill_opacity=0.85))
     whole = [tag("title", name)] if spot.shown != name else []
-    parts.append(tag("text", *whole, spot.shown, **base, **halo))
+    look = {"font_size": NORMAL, "fill": "currentColor", "class_": "sw-name"}
+    parts.append(tag("text", *whole, spot.shown, x=box.left + 1, y=box.bottom - 4, **look))
     return join(parts)
 
 

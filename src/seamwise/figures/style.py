@@ -23,23 +23,25 @@ nav h2{font-size:.85rem;margin:0;color:var(--quiet);font-weight:600}
 nav ol{margin:.3rem 0 0;padding-left:1.3rem;columns:18rem auto}
 .wide{overflow-x:auto;margin:1rem 0}
 table{border-collapse:collapse;font-size:.93rem;font-variant-numeric:tabular-nums}
-caption{text-align:left;color:var(--quiet);font-size:.9rem;padding:0 0 .5rem;max-width:46rem}
+.caption{color:var(--quiet);font-size:.92rem}
 th,td{padding:.45rem .9rem;border-bottom:1px solid var(--edge);text-align:left;vertical-align:top}
 th:first-child,td:first-child{padding-left:.2rem}
 thead th{border-bottom:2px solid var(--edge);color:var(--quiet);font-weight:600;vertical-align:bottom;min-width:4.5em}
 tbody tr:hover{background:var(--soft)}
 th.number,td.number{text-align:right}
 td.number{white-space:nowrap}
-td:first-child{max-width:22rem;overflow-wrap:anywhere}
+td:first-child{min-width:6rem;max-width:22rem;overflow-wrap:break-word}
 figure{margin:1.4rem 0}
 figure svg{max-width:100%;height:auto;display:block}
-figure .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,21rem),1fr));gap:1rem 1.4rem;
+figure .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,var(--column)),1fr));gap:1rem 1.4rem;
 align-items:start}
-.legend{margin-bottom:.6rem}
+.legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin-bottom:.8rem}
+.chart{overflow-x:auto}
+.chart svg{max-width:none}
 figcaption{color:var(--quiet);font-size:.92rem;max-width:46rem;margin-top:.6rem;overflow-wrap:anywhere}
 .gallery th,.gallery td{border:0;padding:.3rem .5rem .3rem 0;min-width:0}
-.gallery thead th{border:0;max-width:24rem;overflow-wrap:anywhere}
-.gallery tbody th{font-weight:500;max-width:9rem;overflow-wrap:anywhere}
+.gallery thead th{border:0;max-width:24rem;overflow-wrap:break-word}
+.gallery tbody th{font-weight:500;min-width:5rem;max-width:9rem;overflow-wrap:break-word}
 .gallery img{display:block;min-width:9rem;max-width:min(24rem,70vw);height:auto;border-radius:3px}
 .swatches span{display:inline-flex;align-items:center;margin-right:1.1rem;font-size:.92rem}
 .swatches i{width:.85em;height:.85em;border-radius:2px;margin-right:.4em}
@@ -55,8 +57,9 @@ margin:1rem 0;max-width:46rem}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 @media print{
 body{font-size:10.5pt}main{max-width:none;padding:0}nav{display:none}
-figure,tr,.note{break-inside:avoid}h2,h3{break-after:avoid}.wide{overflow:visible}a{color:inherit}
-figure .charts{grid-template-columns:repeat(2,1fr)}
+svg,tr,.note{break-inside:avoid}h2,h3{break-after:avoid}.wide{overflow:visible}a{color:inherit}
+figure .charts{grid-template-columns:repeat(2,1fr)}.chart svg{max-width:100%}
+.gallery{table-layout:fixed;width:100%}.gallery img{min-width:0;width:100%}
 }
 """
 )

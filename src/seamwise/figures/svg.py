@@ -20,9 +20,9 @@ SMALL, NORMAL, LARGE = 11.0, 12.0, 14.0
 
 # Everything neutral is drawn in the current colour, so one rule turns a figure to dark; print stays light.
 _STYLE = Markup(
-    f".sw-figure{{color:{INK};background:{GROUND}}}.sw-halo{{stroke:{GROUND}}}"
+    f".sw-figure{{color:{INK};background:{GROUND}}}.sw-halo{{stroke:{GROUND}}}.sw-plate{{fill:{GROUND}}}"
     f"@media screen and (prefers-color-scheme:dark){{.sw-figure{{color:{DARK_INK};background:{DARK_GROUND}}}"
-    f".sw-halo{{stroke:{DARK_GROUND}}}}}"
+    f".sw-halo{{stroke:{DARK_GROUND}}}.sw-plate{{fill:{DARK_GROUND}}}}}"
 )
 
 
@@ -138,10 +138,14 @@ def legend_block(names: Sequence[str], order: Sequence[str], x: float, y: float,
     return join(parts), 18.0 * len(rows)
 
 
-def legend(names: Sequence[str], title: str, order: Sequence[str] | None = None, width: float = 720) -> Markup:
-    """A legend of its own, for several charts that share their series; `title` is its spoken name."""
-    block, height = legend_block(names, order or names, 8, 4, width - 16)
-    return document(width, height + 8, title, ", ".join(names), block)
+def legend_entries(names: Sequence[str], order: Sequence[str] | None = None) -> list[Markup]:
+    """A legend in pieces, one small figure a series, for a page that breaks them into lines as it likes."""
+    pieces = []
+    for name in names:
+        width = 36 + text_width(shorten(name, 180, SMALL), SMALL)
+        block, height = legend_block([name], order or names, 0, 0, width + 20)
+        pieces.append(document(width, height, name, "", block))
+    return pieces
 
 
 def place_of(name: str, order: Sequence[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +40,9 @@ class Components:
 def find_components(mask: NDArray[np.uint8], classes: int) -> Components:
     """Label (H, W) class ids; background (0) and every id from `classes` on, such as an ignore value, are left out."""
     kinds, pixels, areas = [], [], []
-    boxes = ndimage.find_objects(mask, max_label=classes - 1) if classes > 1 else []
+    boxes: list[Any] = ndimage.find_objects(mask, max_label=classes - 1) if classes > 1 else []
     for kind, box in enumerate(boxes, start=1):
-        if box is None:
+        if box is None:  # no pixel of this class
             continue
         labels, n = ndimage.label(mask[box] == kind, structure=TOUCHING)
         rows, columns = np.nonzero(labels)

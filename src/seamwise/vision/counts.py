@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from seamwise.errors import BadInputError
-from seamwise.vision.components import TOUCHING, Components, find_components
+from seamwise.errors import BadInputError, SeamwiseError
+from seamwise.vision.components import TOUCHING, find_components
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ImageCounts:
     name: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, from which `from_json` makes an equal record."""
+        """What `json.dumps` takes, and from which, read back, `from_json` makes an equal record."""
         return asdict(self)
 
     @classmethod
@@ -103,13 +103,85 @@ def count_image(
     _check_ids(truth, valid, classes, name)
     truth = np.where(valid, truth, 0).astype(np.uint8)
     confusion = np.bincount(truth[valid].astype(np.int64) * classes + called[valid], minlength=classes * classes)
-    large, false_calls = _regions(called > 0, (truth > 0) | ~valid, ~valid, min_pixels)
+    large, false_calls = _regions(called > 0, (truth > 0) | ~valid, min_pixels)
     return ImageCounts(
         confusion=tuple(tuple(row) for row in confusion.reshape(classes, classes).tolist()),
-        defects=_defects(find_components(truth, classes), truth.shape[1], np.where(large, called, 0), defect_probability),
+        defects=_defects(truth, np.where(large, called, 0), defect_probability, classes),
         false_calls=false_calls,
-        false_calls_per_class=tuple(_false_calls_of(kind, called, truth, valid, min_pixels) for kind in range(classes)),
-        score=_image_score(defect_probability, valid),
+        false_calls_per_class=_false_calls_per_class(called, truth, valid, classes, min_pixels),
+        score=_image_score(defect_probability, valid, name),
         has_defect=bool(truth.any()),
         name=name,
     )
+
+
+def _called(answer: NDArray[Any], classes: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Class ids (H, W) and the probability of any defect (H, W)."""
+    if answer.ndim == 2:
+        _check_ids(answer, np.ones(answer.shape, dtype=bool), classes, "a prediction")
+        called = answer.astype(np.uint8)
+        return called, (called > 0).astype(np.float32)
+    if answer.ndim != 3 or len(answer) != classes:
+        raise BadInputError(f"a prediction is ({classes}, H, W) probabilities or (H, W) class ids, not {answer.shape}")
+    # One pass a class over whole planes: several times faster than argmax along the first axis. Ties: the lowest id.
+    best, called = answer[0].copy(), np.zeros(answer.shape[1:], dtype=np.uint8)
+    for kind in range(1, classes):
+        called[answer[kind] > best] = kind
+        np.maximum(best, answer[kind], out=best)
+    return called, 1 - answer[0].astype(np.float32)
+
+
+def _check_ids(ids: NDArray[Any], valid: NDArray[np.bool_], classes: int, name: str) -> None:
+    if ids.dtype.kind not in "iub" or (valid & ((ids < 0) | (ids >= classes))).any():
+        raise BadInputError(
+            f"{name or 'a mask'} holds ids outside 0 to {classes - 1}: check the class list and `ignore`"
+        )
+
+
+def _regions(where: NDArray[np.bool_], explained: NDArray[np.bool_], min_pixels: int) -> tuple[NDArray[np.bool_], int]:
+    """The connected regions of at least `min_pixels`, and how many of these have no pixel that is `explained`."""
+    labels, n = ndimage.label(where, structure=TOUCHING)
+    large = np.bincount(labels.ravel(), minlength=n + 1) >= min_pixels
+    large[0] = False
+    touches = np.zeros(n + 1, dtype=bool)
+    touches[labels[explained]] = True
+    return large[labels], int((large & ~touches).sum())
+
+
+def _false_calls_per_class(
+    called: NDArray[np.uint8], truth: NDArray[np.uint8], valid: NDArray[np.bool_], classes: int, min_pixels: int
+) -> tuple[int, ...]:
+    result = [0] * classes
+    boxes = ndimage.find_objects(called, max_label=classes - 1) if classes > 1 else []
+    for kind, box in enumerate(boxes, start=1):
+        if box is not None:
+            explained = (truth[box] == kind) | ~valid[box]
+            result[kind] = _regions(called[box] == kind, explained, min_pixels)[1]
+    return tuple(result)
+
+
+def _defects(
+    truth: NDArray[np.uint8], called: NDArray[np.uint8], probability: NDArray[np.float32], classes: int
+) -> tuple[DefectCount, ...]:
+    found = find_components(truth, classes)
+    if not len(found):
+        return ()
+    begins = found.starts[:-1]
+    rows, columns = np.divmod(found.pixels, truth.shape[1])
+    height = np.maximum.reduceat(rows, begins) - np.minimum.reduceat(rows, begins) + 1
+    width = np.maximum.reduceat(columns, begins) - np.minimum.reduceat(columns, begins) + 1
+    answers = called.ravel()[found.pixels]
+    any_px = np.add.reduceat((answers > 0).astype(np.int64), begins)
+    own_px = np.add.reduceat((answers == np.repeat(found.kinds, found.areas)).astype(np.int64), begins)
+    peaks = np.maximum.reduceat(probability.ravel()[found.pixels], begins)
+    columns_of = (found.kinds, found.areas, np.hypot(height, width), any_px, own_px, peaks)
+    return tuple(DefectCount(*row) for row in zip(*(column.tolist() for column in columns_of), strict=True))
+
+
+def _image_score(probability: NDArray[np.float32], valid: NDArray[np.bool_], name: str) -> float:
+    # Nine pixels: one hot pixel of noise is no alarm, and a defect of three pixels still is a third of one.
+    smooth = ndimage.uniform_filter(np.where(valid, probability, np.float32(0)), size=3)
+    score = float(smooth.max())
+    if not math.isfinite(score):
+        raise SeamwiseError(f"{name or 'a prediction'} has probabilities that are not numbers: the training diverged")
+    return min(max(score, 0.0), 1.0)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from seamwise.errors import BadInputError
-from seamwise.vision.domain_split import SPLITS, read_splits
+from seamwise.vision.domain_split import SPLITS, first_few, read_splits
 from seamwise.vision.domain_table import Row, read_table
 from seamwise.vision.domain_yaml import Description, read_domain_yaml, write_domain_yaml
 from seamwise.vision.images import read_image, read_mask
@@ -60,6 +60,13 @@ def read_domain(folder: str | Path, name: str | None = None) -> Domain:
     name: overrides the one in domain.yaml and the folder's. Raises BadInputError naming file and line.
     """
     root = Path(folder)
+    try:
+        return _read(root, name)
+    except OSError as error:
+        raise BadInputError(f"{root}: cannot be read ({error}); check its permissions") from error
+
+
+def _read(root: Path, name: str | None) -> Domain:
     if not root.is_dir():
         raise BadInputError(f"{root}: there is no such folder; a domain is a folder with images/ and masks/")
     images = _files(root / "images")
@@ -81,7 +88,7 @@ def read_domain(folder: str | Path, name: str | None = None) -> Domain:
     }
     orphans = sorted(masks.keys() - images.keys())
     if orphans:
-        warnings.append(f"{len(orphans)} masks have no image: {_some(orphans)}")
+        warnings.append(f"masks without an image ({len(orphans)}): {first_few(orphans)}")
     return Domain(
         name=name or about.name or root.resolve().name,
         root=root,
@@ -114,7 +121,7 @@ def check_domain(domain: Domain) -> list[str]:
                 trained.update(np.flatnonzero(np.bincount(mask.ravel())).tolist())
             problems += _pitch_problem(sample, image.pitch_mm, domain.pitch_mm)
     if len(channels) > 1:
-        kinds = "; ".join(f"{count} in {len(stems)} ({_some(stems)})" for count, stems in sorted(channels.items()))
+        kinds = "; ".join(f"{count} in {len(stems)} ({first_few(stems)})" for count, stems in sorted(channels.items()))
         problems.append(f"{domain.root}: pictures with different numbers of channels: {kinds}; save all alike")
     problems += [
         f"{domain.root}: no mask of train shows class {number} ({name}); move a picture of it to train.txt"
@@ -148,25 +155,17 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _find_classes(root: Path, table: Mapping[str, Row], masks: Mapping[str, Path]) -> tuple[str, ...]:
     """Names for classes that nobody named, up to the highest id in index.csv or else in the masks."""
+    found: dict[int, Path] = {}
     if any(row.classes for row in table.values()):
-        where, highest = max(
-            ((f"{root / 'index.csv'}", max(row.classes, default=0)) for row in table.values()), key=_id
-        )
+        found = {number: root / "index.csv" for row in table.values() for number in row.classes}
     else:
-        where, highest = max(((str(path), int(read_mask(path, 256).max())) for path in masks.values()), key=_id)
+        found = {int(read_mask(path, classes=256).max()): path for path in masks.values()}
+    highest = max(found)
     if highest == 255:
         raise BadInputError(
-            f"{where}: a mask has the value 255; number the classes 0, 1, ... or say `ignore: 255` with the class names "
-            f"in {root / 'domain.yaml'}"
+            f"{found[highest]}: a mask has the value 255; number the classes 0, 1, ..., or name the classes and say "
+            f"`ignore: 255` in {root / 'domain.yaml'}"
         )
     if highest <= 1:
         return ("background", "defect")
     return ("background", *(f"class {number}" for number in range(1, highest + 1)))
-
-
-def _id(found: tuple[str, int]) -> int:
-    return found[1]
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -27,7 +27,7 @@ def read_splits(
     for split in ("train", "test"):
         if not splits[split]:
             raise BadInputError(
-                f"{root / f'{split}.txt'}: no pictures for {split}; list their stems there, one a line, whole welds only"
+                f"{root / f'{split}.txt'}: no pictures for {split}; list stems there, a weld never in two"
             )
     if not splits["val"]:
         warnings.append("no pictures for validation (val.txt is missing or empty); nothing can be tuned on this domain")
@@ -68,7 +68,7 @@ def _listed(
             stems.append(stem)
         splits[split] = tuple(stems)
     unlisted = [stem for stem in groups if stem not in place]
-    return splits, [f"{len(unlisted)} images are in no list: {_some(unlisted)}"] if unlisted else []
+    return splits, [f"images in no list ({len(unlisted)}): {first_few(unlisted)}"] if unlisted else []
 
 
 def _check_stem(stem: str, where: str, groups: Mapping[str, str], masks: Collection[str]) -> None:
@@ -90,9 +90,10 @@ def _hashed(groups: Mapping[str, str], masks: Collection[str]) -> tuple[dict[str
     warnings = [f"no lists (train.txt, val.txt, test.txt): split by a hash of each weld's name, {counts}"]
     bare = [stem for stem in groups if stem not in masks]
     if bare:
-        warnings.append(f"{len(bare)} images have no mask and are left out: {_some(bare)}")
+        warnings.append(f"images without a mask, left out ({len(bare)}): {first_few(bare)}")
     return splits, warnings
 
 
-def _some(stems: list[str]) -> str:
+def first_few(stems: list[str]) -> str:
+    """At most five of them, for a message."""
     return ", ".join(stems[:5]) + (", ..." if len(stems) > 5 else "")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -68,14 +68,20 @@ def write_domain_yaml(
 ) -> Path:
     """Write domain.yaml into a domain's folder and return its path; BadInputError names a field that is not right."""
     path = Path(folder) / "domain.yaml"
-    given = {"name": name, "modality": modality, "classes": list(classes), "ignore": ignore, "pitch_mm": pitch_mm}
+    given: dict[str, object] = {
+        "name": name,
+        "modality": modality,
+        "classes": list(classes),
+        "ignore": ignore,
+        "pitch_mm": pitch_mm,
+    }
     content = {key: value for key, value in given.items() if value is not None}
     _checked(path, content)
     atomic_write(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
     return path
 
 
-def _checked(path: Path, content: dict[str, object]) -> Description:
+def _checked(path: Path, content: Mapping[str, object]) -> Description:
     for key in ("name", "modality"):
         value = content.get(key, "unknown")
         if not isinstance(value, str) or not value.strip():
@@ -103,7 +109,7 @@ def _checked_classes(path: Path, value: object) -> tuple[str, ...]:
     for number, name in enumerate(value):
         if not isinstance(name, str) or not name.strip():
             raise BadInputError(
-                f"{path}: `classes` number {number} is {name!r}, not a name; write it in quotes if YAML takes it for another"
+                f"{path}: `classes` number {number} is {name!r}, not a name; write one, in quotes if need be"
             )
         if name in value[:number]:
             raise BadInputError(f"{path}: `classes` has {name!r} twice; every class needs a name of its own")

@@ -77,7 +77,7 @@ def write_image(path: str | Path, pixels: Pixels, pitch_mm: float | None = None)
     encode = {".png": png.encode_png, ".tif": tiff.encode_tiff, ".tiff": tiff.encode_tiff}.get(path.suffix.lower())
     if encode is None:
         raise BadInputError(f"cannot write {path}: the name must end in .png, .tif or .tiff (JPEG would lose detail)")
-    if pixels.dtype not in (np.uint8, np.uint16):
+    if pixels.dtype.kind != "u" or pixels.itemsize > 2:
         raise BadInputError(f"cannot write {path}: pixels are {pixels.dtype}; convert them to uint8 or uint16")
     grid = pixels[:, :, None] if pixels.ndim == 2 else pixels
     if grid.ndim != 3 or grid.shape[2] not in (1, 3) or grid.size == 0:

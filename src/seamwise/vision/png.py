@@ -20,6 +20,10 @@ from seamwise.vision.raster import Pixels, Raster, check_size, pitch_from_densit
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _DEPTHS = {_GREY: (1, 2, 4, 8, 16), _RGB: (8, 16), _PALETTE: (1, 2, 4, 8), _GREY_ALPHA: (8, 16), _RGB_ALPHA: (8, 16)}
+_CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
+# Interlacing sends seven thinned pictures: first x, first y, step x, step y.
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_WHOLE = ((0, 0, 1, 1),)
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 
 
@@ -35,6 +39,10 @@ def decode_png(data: bytes, max_pixels: int) -> Raster:
     palette = next((body for kind, body in chunks if kind == b"PLTE"), None)
     if colour == _PALETTE and (palette is None or not palette or len(palette) % 3):
         raise BadInputError("its palette is missing or damaged; export it again")
+    passes = _ADAM7 if rest[2] else _WHOLE
+    thinned = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in passes]
+    bits = _CHANNELS[colour] * depth
+    _check_length(chunks, sum(rows * (1 + -(-columns * bits // 8)) for columns, rows in thinned if columns > 0 < rows))
     return Raster(
         samples=_samples(chunks, (width, height), depth, colour, rest),
         colours=3 if colour in (_RGB, _RGB_ALPHA) else 1,
@@ -79,6 +87,17 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         at = end
     raise BadInputError("it is cut short; copy or export it again")
+
+
+def _check_length(chunks: list[tuple[bytes, bytes]], expected: int) -> None:
+    """Refuse a stream that ends early: Pillow would leave the rest of the picture black."""
+    stream, length = zlib.decompressobj(), 0
+    for kind, body in chunks:
+        while kind == b"IDAT" and body and not stream.eof and length <= expected:
+            length += len(stream.decompress(body, 2**20))
+            body = stream.unconsumed_tail
+    if length < expected:
+        raise BadInputError("its pixels are not all there; copy or export it again")
 
 
 def _samples(

@@ -1,4 +1,4 @@
-"""From a file to what a network sees: channels, size and grey window. Training and inference share it, pixel by pixel."""
+"""From a file to what a network sees: channels, size, grey window; training and inference share every pixel of it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ class PreparedImage:
     """A decoded image at the network's scale, still as integers, with the map of its values to the network's range.
 
     values: (C, H, W) uint8 or uint16, where C may be 1 although `channels` is 3: grey is repeated only in `cut`.
-    gain, offset: input = value * gain + offset.
+    gain, offset: input = value * gain + offset. file_shape: (H, W) before resizing.
     """
 
     values: Pixels
     gain: np.float32
     offset: np.float32
     channels: int
+    file_shape: tuple[int, int]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -71,7 +72,7 @@ def prepare_image(path: Path, channels: int, scale: float = 1.0, window: bool = 
     values = _resized(_with_channels(pixels, channels, path), scale)
     full = np.float32(np.iinfo(values.dtype).max)
     gain, offset = _window_map(values) if window else (1 / full, np.float32(0))
-    return PreparedImage(values, gain, offset, channels)
+    return PreparedImage(values, gain, offset, channels, (pixels.shape[0], pixels.shape[1]))
 
 
 def load_mask(
@@ -91,8 +92,8 @@ def load_mask(
         raise BadInputError(f"{sample.image} has no mask: draw one, or take the image out of the split list")
     mask = images.read_mask(sample.mask, len(remap) if remap else classes, ignore, shape)
     if remap:
-        table = np.arange(256, dtype=np.uint8)  # the ignore value stays what it is
-        table[: len(remap)] = remap
+        table = np.arange(256, dtype=np.uint8)
+        table[: len(remap)] = remap  # the ignore value stays what it is
         mask = table[mask]
     return resize_mask(mask, scale, ignore)
 
@@ -148,20 +149,18 @@ def _cover(where: NDArray[np.bool_], height: int, width: int) -> NDArray[np.floa
     return cells[0].numpy()
 
 
-def _with_channels(
-    pixels: Pixels, channels: int, path: Path
-) -> Pixels:
+def _with_channels(pixels: Pixels, channels: int, path: Path) -> Pixels:
     """(H, W, C) of a file -> (c, H, W) with c = channels, or 1 for grey that is to be repeated."""
     have = pixels.shape[2]
     if channels in (1, 3) and have == 3 and _is_grey(pixels):
         pixels = pixels[:, :, :1]  # grey stored as colour: nothing to compute, the depth stays
     elif channels == 1 and have == 3:
-        pixels = _rounded(pixels.astype(np.float32) @ LUMA / np.iinfo(pixels.dtype).max)[:, :, None]
+        return _rounded(np.tensordot(LUMA, images.to_float(pixels), axes=1)[None])
     elif have != channels and not (have == 1 and channels == 3):
         raise BadInputError(
             f"{path} has {have} channels but the network takes {channels}: convert the image, or choose {have} channels"
         )
-    return np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
+    return pixels.transpose(2, 0, 1).copy()
 
 
 def _is_grey(pixels: Pixels) -> bool:
@@ -169,13 +168,11 @@ def _is_grey(pixels: Pixels) -> bool:
     return bool((red == pixels[:, :, 1]).all() and (red == pixels[:, :, 2]).all())
 
 
-def _resized(
-    values: Pixels, scale: float
-) -> Pixels:
+def _resized(values: Pixels, scale: float) -> Pixels:
     size = scaled_shape(values.shape[1], values.shape[2], scale)
     if size == values.shape[1:]:
         return values
-    x = torch.from_numpy(values.astype(np.float32) / np.iinfo(values.dtype).max)[None]
+    x = torch.from_numpy(images.to_float(values.transpose(1, 2, 0)))[None]
     return _rounded(F.interpolate(x, size=size, mode="bilinear", antialias=scale < 1)[0].numpy())
 
 
@@ -190,7 +187,7 @@ def _window_map(values: Pixels) -> tuple[np.float32, np.float32]:
     It is affine and alike for all channels, so the darkest and the lightest value fix it.
     """
     flat = values.ravel()
-    stretched = images.window(images.to_float(np.moveaxis(values, 0, 2))).ravel()
+    stretched = images.window(images.to_float(values.transpose(1, 2, 0))).ravel()
     dark, light = int(flat.argmin()), int(flat.argmax())
     span = max(int(flat[light]) - int(flat[dark]), 1)
     gain = (float(stretched[light]) - float(stretched[dark])) / span

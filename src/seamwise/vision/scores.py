@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from seamwise.errors import UsageError
-from seamwise.vision.counts import DefectCount, ImageCounts
+from seamwise.vision.counts import DefectCount, ImageCounts, count_image
+
+__all__ = ["DefectCount", "ImageCounts", "Scores", "SizeRecall", "count_image", "summarise"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Scores:
     overlap: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values: numbers, lists and None."""
+        """What `json.dumps` takes: numbers, None, and these nested."""
         return asdict(self)
 
 
@@ -81,7 +83,9 @@ def summarise(
     """
     classes = {len(image.confusion) for image in counts}
     if len(classes) != 1:
-        raise UsageError(f"scores need images of one class set, not {sorted(classes) or 'none'}: count some images alike")
+        raise UsageError(
+            f"scores need images of one class set, not {sorted(classes) or 'none'}: count some images alike"
+        )
     confusion = np.sum([image.confusion for image in counts], axis=0)
     defects = [defect for image in counts for defect in image.defects]
     ious, dices = overlaps(confusion)
@@ -152,7 +156,7 @@ def recall_by_size(
     if edges_px is None:
         # An edge is a size that occurs, so equal defects are never parted.
         edges_px = np.quantile(areas, [1 / 3, 2 / 3], method="inverted_cdf").tolist() if len(areas) else []
-    limits: list[float | None] = [*sorted(set(edges_px)), None]
+    limits: list[float | None] = [*sorted({float(edge) for edge in edges_px}), None]
     bins, low = [], 0.0
     for high in limits:
         inside = (areas > low) & (areas <= (math.inf if high is None else high))

@@ -84,9 +84,11 @@ def _colours(page: tifffile.TiffPage) -> int:
 
 def _samples(page: tifffile.TiffPage, data: bytes) -> Pixels:
     """The stored numbers, (H, W, C)."""
-    if not page.dataoffsets or 0 in page.databytecounts:
-        raise BadInputError("parts of its picture are missing; export it again")
     compression = int(page.compression)
+    row_bytes = int(page.imagewidth) * int(page.samplesperpixel) * int(page.bitspersample) // 8
+    too_few = compression == _PLAIN and sum(page.databytecounts) < page.imagelength * row_bytes
+    if not page.dataoffsets or 0 in page.databytecounts or too_few:
+        raise BadInputError("parts of its picture are missing; export it again")
     if compression in (_LZW, _PACKBITS):
         return _libtiff(page, data)
     if compression not in (_PLAIN, _DEFLATE, _OLD_DEFLATE):

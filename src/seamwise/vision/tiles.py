@@ -76,9 +76,13 @@ class TileDataset:
                 f"tile {tile}, scale {scale} and most_tiles {most_tiles} must be above 0, "
                 f"defect_share {defect_share} within 0..1"
             )
-        wrong = [new for new in remap or () if new != ignore and not 0 <= new < classes]
+        wrong = [new for new in remap or () if not (0 <= new < classes or new == ignore)]
         if wrong:
             raise UsageError(f"remap names class {wrong[0]}, but there are {classes} classes (0 to {classes - 1})")
+        if ignore is not None and 0 <= ignore < classes:
+            raise UsageError(
+                f"ignore is {ignore}, which is a class id: choose a value of {classes} or above, such as 255"
+            )
         self.samples, self.classes, self.tile, self.channels, self.task = tuple(samples), classes, tile, channels, task
         self.remap, self.scale, self.defect_share, self.window = remap, scale, defect_share, window
         self.ignore, self.most_tiles, self.cache_bytes = ignore, most_tiles, cache_bytes
@@ -118,8 +122,7 @@ class TileDataset:
             return self._cache[place]
         sample = self.samples[place]
         image = prepare_image(sample.image, self.channels, self.scale, self.window)
-        shape = image_size(sample.image)
-        mask = load_mask(sample, self.classes, self.ignore, self.remap, self.scale, shape)
+        mask = load_mask(sample, self.classes, self.ignore, self.remap, self.scale, image.file_shape)
         loaded = Loaded(image, mask, find_components(mask, self.classes))
         self._cache[place] = loaded
         self._cached_bytes += loaded.nbytes
@@ -140,9 +143,8 @@ class TileDataset:
         use, kind, component, pixel, u, v = torch.rand(6, dtype=torch.float64, generator=draw.generator()).tolist()
         if len(loaded.defects) and use < self.defect_share:
             row, column = divmod(_defect_pixel(loaded.defects, kind, component, pixel), width)
-            top = row - self._within(u)
-            left = column - self._within(v)
-            top, left = (_clamped(top, height, self.tile), _clamped(left, width, self.tile))
+            top = _clamped(row - self._within(u), height, self.tile)
+            left = _clamped(column - self._within(v), width, self.tile)
         else:
             top, left = _uniform(u, height, self.tile), _uniform(v, width, self.tile)
         if self.tile <= height and self.tile <= width:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seamwise.vision.networks.layers import Block, initialise, normalisation, start_at_prior
+from seamwise.vision.networks.layers import Block, initialise, start_at_prior
 from seamwise.vision.networks.network import Network, checked_spec
 
 
@@ -17,8 +17,9 @@ class UNet(Network):
 
     width: channels of the first level, doubled at each of the `depth` halvings up to `widest`. stem: "full" is the
     classic network; "half" works at half the resolution and adds full-resolution detail at the end from a few
-    channels, at about a third of the time. norm: "group" (default), "batch" or "none". dropout: probability of
-    dropping a channel after each block. residual: shortcuts around blocks. prior: initial foreground probability.
+    channels, at a fifth of the time; the features are then its last two maps, the fine and the wide one. norm:
+    "group" (default), "batch" or "none". dropout: probability of dropping a channel after each block. residual:
+    shortcuts around blocks. prior: initial probability of all foreground together; None for even odds.
     """
 
     def __init__(
@@ -43,8 +44,9 @@ class UNet(Network):
         self.encoder = nn.ModuleList(Block(a, b, norm, dropout, residual) for a, b in zip(inside, widths, strict=True))
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in itertools.pairwise(widths))
         self.decoder = nn.ModuleList(Block(2 * a, a, norm, dropout, residual) for a in widths[:-1])
-        self.finish = FullResolution(channels, width, norm) if half else None
-        self.head = nn.Conv2d(width, classes, 1)
+        fine = max(8, width // 2) if half else width
+        self.finish = FullResolution(channels, width, fine) if half else None
+        self.head = nn.Conv2d(fine, classes, 1)
         initialise(self)
         start_at_prior(self.head, prior)
 
@@ -58,19 +60,22 @@ class UNet(Network):
             skips.append(x)
         for level in reversed(range(len(self.decoder))):
             x = self.decoder[level](torch.cat([skips[level], self.up[level](x)], 1))
-        if self.finish is not None:
-            x = self.finish(x, picture)
-        return self.head(x), (x,)
+        if self.finish is None:
+            return self.head(x), (x,)
+        fine = self.finish(x, picture)
+        return self.head(fine), (fine, x)
 
 
 class FullResolution(nn.Module):
-    """From a map at half resolution and the picture itself to a map at full resolution."""
+    """From a map at half resolution and the picture itself to a map of few channels at full resolution.
 
-    def __init__(self, channels: int, width: int, norm: str) -> None:
+    It is not normalised: that would cost as much as the rest of it, and both parts come in at a known scale.
+    """
+
+    def __init__(self, channels: int, width: int, fine: int) -> None:
         super().__init__()
-        self.up = nn.ConvTranspose2d(width, width, 2, stride=2)
-        self.detail = nn.Conv2d(channels, width, 3, padding=1)
-        self.norm = normalisation(norm, width)
+        self.up = nn.ConvTranspose2d(width, fine, 2, stride=2)
+        self.detail = nn.Conv2d(channels, fine, 3, padding=1)
 
     def forward(self, x: Tensor, picture: Tensor) -> Tensor:
-        return F.relu(self.norm(self.up(x) + self.detail(picture)))
+        return F.relu(self.up(x) + self.detail(picture), inplace=True)

@@ -14,6 +14,8 @@ from seamwise.vision.welds.seam import Floats
 
 BASE_DENSITY = 0.25  # of unexposed film
 _SHOULDER = 7.0
+# slope of a Matern spectrum in two dimensions, and the distance (times 2 pi f0) at which its correlation is one half
+_HALF_WAY = ((2.5, 3.0, 3.5, 4.0, 5.0, 6.0), (0.296, 0.693, 1.001, 1.257, 1.678, 2.027))
 _LEAST = 1e-4  # exposure that counts as none
 
 
@@ -23,7 +25,7 @@ def transfer(domain: Radiography, exposure: Floats) -> Floats:
     if domain.detector == "panel":
         return dose
     if domain.detector == "cr":
-        return np.log10(np.maximum(dose, _LEAST))
+        return np.asarray(np.log10(np.maximum(dose, _LEAST)), np.float32)
     line = (domain.film_density - BASE_DENSITY) * dose
     return np.asarray(BASE_DENSITY + line / (1 + (line / _SHOULDER) ** 6) ** (1 / 6), np.float32)
 
@@ -31,8 +33,8 @@ def transfer(domain: Radiography, exposure: Floats) -> Floats:
 def noise_sd(domain: Radiography, exposure: Floats) -> Floats:
     """Standard deviation of the random noise in the signal at every exposure.
 
-    Panel: Poisson quanta and read noise. Film: granularity, which grows with the root of density (ASTM E1815), set so that
-    the base metal has the wanted SNR (dD = 0.434 G dE/E with G = 2.3 (D - D0)). CR: quanta, capped by plate structure.
+    Panel: Poisson quanta and read noise. Film: granularity, which grows with the root of density (ASTM E1815), set so
+    that the base metal has the wanted SNR (dD = 0.434 G dE/E with G = 2.3 (D - D0)). CR: quanta, capped by plate structure.
     """
     dose = np.maximum(exposure * domain.dose, _LEAST)
     if domain.detector == "film":
@@ -55,7 +57,7 @@ def base_quanta(domain: Radiography) -> float:
 def noise(domain: Radiography, shape: tuple[int, int], rng: np.random.Generator) -> Floats:
     """A field of unit noise: white, or grain whose power falls with frequency as 1 / (1 + (f/f0)^2)^(slope/2).
 
-    For slope 3 that is an exponential correlation, half at `noise_correlation_mm`, as measured on scanned film.
+    Its correlation is Matern's: exponential for slope 3, rounder at the top for more; half at `noise_correlation_mm`.
     """
     white = rng.standard_normal(shape, dtype=np.float32)
     if domain.noise_correlation_mm == 0:
@@ -63,7 +65,7 @@ def noise(domain: Radiography, shape: tuple[int, int], rng: np.random.Generator)
     rows, cols = fft.next_fast_len(shape[0], real=True), fft.next_fast_len(shape[1], real=True)
     if (rows, cols) != shape:
         white = rng.standard_normal((rows, cols), dtype=np.float32)
-    corner = np.log(2) / (2 * np.pi * domain.noise_correlation_mm)
+    corner = np.interp(domain.grain_slope, *_HALF_WAY) / (2 * np.pi * domain.noise_correlation_mm)
     fy = np.fft.fftfreq(rows, domain.pitch_mm).astype(np.float32)[:, None] / corner
     fx = np.fft.rfftfreq(cols, domain.pitch_mm).astype(np.float32) / corner
     gain = (1 + fy**2 + fx**2) ** (-domain.grain_slope / 4)
@@ -98,7 +100,7 @@ def _dead(domain: Radiography, signal: Floats, span: np.float32, panel: np.rando
         filled = (signal[:, max(col - 1, 0)] + signal[:, min(col + 1, width - 1)]) / 2
         slip = 0.02 * panel.normal() if panel.random() < 0.5 else 0.0
         signal[:, col] = filled + np.float32(slip) * span
-    count = int(round(domain.bad_pixels * signal.size))
+    count = round(domain.bad_pixels * signal.size)
     if count:
         rows, cols = panel.integers(0, height, count), panel.integers(0, width, count)
         around = (signal[np.maximum(rows - 1, 0), cols] + signal[np.minimum(rows + 1, height - 1), cols]) / 2

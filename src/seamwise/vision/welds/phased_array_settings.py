@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seamwise.errors import UsageError
 
 JOINTS = ("electrofusion", "butt")
 DISPLAYS = ("linear", "log")
+POSITIVE = (
+    *("frequency_mhz", "bandwidth_share", "element_pitch_mm", "active_elements", "focus_mm", "angle_step_deg"),
+    *("sound_speed_m_s", "wire_pitch_mm", "wire_diameter_mm", "eigen_line_mm", "wall_mm", "dynamic_range_db"),
+    *("pitch_mm", "height", "width", "sample_mm", "views", "view_step_mm"),
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class PhasedArray:
     bandwidth_share: float = 0.6  # -6 dB width of the echo's spectrum over its centre
     elements: int = 128
     element_pitch_mm: float = 0.3
-    active_elements: int = 24
+    active_elements: int = 20
     focus_mm: float = 9.0
     defocus: float = 0.06  # beam growth away from the focus, as a share of the aperture; 0 is focused at every depth
     angle_from_deg: float = 40.0
@@ -44,7 +49,7 @@ class PhasedArray:
     attenuation_exponent: float = 1.28
     temperature_c: float = 20.0  # the speed falls by 10 m/s per kelvin while the instrument keeps its 20 degree setting
     temperature_sd_c: float = 0.0
-    speckle_db: float = -40.0  # root mean square of the background at the focus
+    speckle_db: float = -35.0  # root mean square of the background at the focus
 
     # Electrofusion coupler: a row of wires above the fusion face, pipe below it.
     wire_depth_mm: float = 7.5  # to the wire's centre
@@ -68,7 +73,7 @@ class PhasedArray:
 
     # Butt fusion of two pipes.
     wall_mm: float = 20.0
-    weld_offset_mm: float = 26.0  # from the probe's index point to the fusion face
+    weld_offset_mm: float = 33.0  # from the probe's index point to the fusion face
     weld_offset_sd_mm: float = 1.5
     bead_width_share: float = 0.75  # of the wall
     bead_height_share: float = 0.22
@@ -78,7 +83,7 @@ class PhasedArray:
     # Instrument.
     tcg_share: float = 0.92  # share of the loss with depth that time-corrected gain gives back
     tcg_max_db: float = 60.0
-    noise_db: float = -78.0  # electronic noise before time-corrected gain
+    noise_db: float = -86.0  # electronic noise before time-corrected gain
     dead_zone_mm: float = 2.5
     ring_db: float = 6.0
     reverberation_db: float = -36.0  # lines parallel to the surface
@@ -90,13 +95,13 @@ class PhasedArray:
 
     # Display: grey amplitude, no palette.
     display: str = "linear"
-    gain_db: float = 10.0
+    gain_db: float = 16.0
     dynamic_range_db: float = 50.0
-    bits: int = 8
+    bits: int = field(default=8, metadata={"drift": "switch"})
     pitch_mm: float = 0.1
     height: int = 224
     width: int = 320
-    sample_mm: float = 0.04
+    sample_mm: float = 0.05
 
     # Population of joints: a joint gives `views` neighbouring pictures, `view_step_mm` apart along the circumference.
     views: int = 4
@@ -118,19 +123,12 @@ class PhasedArray:
             raise UsageError(f"display is {self.display!r}; choose one of {', '.join(DISPLAYS)}")
         if not 1 <= self.bits <= 16:
             raise UsageError(f"bits is {self.bits}; choose 8 or 16 (1 to 16 are stored in the next larger of them)")
-        if self.joint == "electrofusion" and self.mix_crack > 0:
-            raise UsageError("mix_crack must be 0 for an electrofusion joint: cracks are simulated in butt joints only")
         if self.elements < self.active_elements:
-            raise UsageError(f"active_elements is {self.active_elements}, more than the probe's {self.elements} elements")
-        for name in ("frequency_mhz", "bandwidth_share", "element_pitch_mm", "active_elements", "sound_speed_m_s"):
-            self._positive(name)
-        for name in ("focus_mm", "pitch_mm", "sample_mm", "height", "width", "views", "dynamic_range_db", "wire_pitch_mm"):
-            self._positive(name)
-
-    def _positive(self, name: str) -> None:
-        value = getattr(self, name)
-        if not value > 0:
-            raise UsageError(f"{name} is {value}; it must be greater than 0")
+            raise UsageError(f"elements is {self.elements}; the active group alone has {self.active_elements}")
+        for name in POSITIVE:
+            value = getattr(self, name)
+            if not value > 0:
+                raise UsageError(f"{name} is {value}; it must be greater than 0")
 
     @property
     def aperture_mm(self) -> float:
@@ -139,9 +137,12 @@ class PhasedArray:
 
     @property
     def flaw_mix(self) -> tuple[float, ...]:
-        """Relative rates of the flaw classes, in the order of `picture.CLASSES` after background."""
+        """Relative rates of the flaw classes, in the order of `picture.CLASSES` after background.
+
+        Cracks belong to butt joints: in an electrofusion joint `mix_crack` counts as 0.
+        """
         return (
-            self.mix_crack,
+            self.mix_crack if self.joint == "butt" else 0.0,
             self.mix_lack_of_fusion,
             self.mix_lack_of_penetration,
             self.mix_porosity,

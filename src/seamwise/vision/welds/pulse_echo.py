@@ -109,41 +109,56 @@ def point_echoes(grid: ScanGrid, points: Points, stretch: float, delay_mm: Float
     """
     total = np.zeros(len(grid.lines) * len(grid.ranges), dtype=np.complex128)
     u, r = grid.place(points.x, points.z)
-    order = np.argsort(r, kind="stable")
-    # Deep points have wide echoes: windows are cut to size for a few groups of similar range.
-    for chosen in np.array_split(order, min(6, max(1, len(order) // 8))):
-        if len(chosen):
-            _add_echoes(grid, total, u[chosen], r[chosen] * stretch, points, chosen, delay_mm)
+    for kind, sort in enumerate((points.line_mm > 0, points.line_mm <= 0)):
+        order = np.flatnonzero(sort)[np.argsort(r[sort], kind="stable")]
+        # Deep points have wide echoes: windows are cut to size for a few groups of similar range.
+        for chosen in np.array_split(order, min(6, max(1, len(order) // 8))):
+            if len(chosen):
+                _add_echoes(grid, total, (u[chosen], r[chosen] * stretch), points, chosen, delay_mm, lobes=kind == 1)
     return total.reshape(len(grid.lines), len(grid.ranges))
 
 
 def _add_echoes(
-    grid: ScanGrid, total: Complexes, u: Floats, r: Floats, points: Points, chosen: NDArray[np.intp], delay_mm: Floats
+    grid: ScanGrid,
+    total: Complexes,
+    place: tuple[Floats, Floats],
+    points: Points,
+    chosen: NDArray[np.intp],
+    delay_mm: Floats,
+    lobes: bool,
 ) -> None:
+    """Add the echoes of the chosen points, P of them, each in a window of W beams by V samples.
+
+    Without `lobes` the window is narrow: the side lobes of a line's parts fall on the line itself.
+    """
+    u, r = place
     at = np.clip(np.rint(r / grid.sample_mm).astype(int), 0, len(grid.ranges) - 1)
     axial, lateral = grid.axial_mm[at], grid.lateral[at]
     strength = points.strength[chosen] * grid.net_gain[at] * _line_share(grid, points, chosen, at, r)
-    reach = int(np.ceil(SIDE_LOBE_WIDTH * 0.9 * lateral.max() / grid.line_step)) + 1
+    reach = int(np.ceil((0.9 * SIDE_LOBE_WIDTH if lobes else 1.25) * lateral.max() / grid.line_step))
     line = np.rint((u - grid.lines[0]) / grid.line_step).astype(int)[:, None] + np.arange(-reach, reach + 1)
     off = grid.lines[0] + line * grid.line_step - u[:, None]  # (P, W)
     known = np.clip(line, 0, len(grid.lines) - 1)
     path = (r[:, None] if grid.sector else np.sqrt(r[:, None] ** 2 + off**2)) + delay_mm[known]
     near = (off / lateral[:, None]) ** 2
-    shape = np.exp(-LN16 * near) + SIDE_LOBE * np.exp(-LN16 * near / SIDE_LOBE_WIDTH**2)
+    shape = np.exp(-LN16 * near)
+    if lobes:
+        shape += SIDE_LOBE * np.exp(-LN16 * near / SIDE_LOBE_WIDTH**2)
     answer = (strength[:, None] * shape) * np.exp(-2j * grid.wave_number[at][:, None] * path)
-    depth = int(np.ceil(1.35 * axial.max() / grid.sample_mm)) + 1
-    sample = np.rint(path / grid.sample_mm).astype(int)[:, :, None] + np.arange(-depth, depth + 1)
-    pulse = np.exp(-LN16 * ((sample * grid.sample_mm - path[:, :, None]) / axial[:, None, None]) ** 2)
-    inside = (sample >= 0) & (sample < len(grid.ranges)) & (line == known)[:, :, None]
-    flat = (known[:, :, None] * len(grid.ranges) + sample)[inside]
-    values = (answer[:, :, None] * pulse)[inside]
-    total.real += np.bincount(flat, values.real, len(total))
-    total.imag += np.bincount(flat, values.imag, len(total))
+    answer[line != known] = 0.0
+    depth = int(np.ceil((1.35 if lobes else 1.15) * axial.max() / grid.sample_mm))
+    middle = np.rint(path / grid.sample_mm).astype(int)
+    window = np.arange(-depth, depth + 1)
+    late = ((middle * grid.sample_mm - path) / axial[:, None])[:, :, None]
+    pulse = np.exp(-LN16 * (late + (window * grid.sample_mm) / axial[:, None, None]) ** 2)  # (P, W, V)
+    sample = middle[:, :, None] + window
+    pulse[(sample < 0) | (sample >= len(grid.ranges))] = 0.0
+    flat = (known[:, :, None] * len(grid.ranges) + np.clip(sample, 0, len(grid.ranges) - 1)).ravel()
+    total.real += np.bincount(flat, (answer.real[:, :, None] * pulse).ravel(), len(total))
+    total.imag += np.bincount(flat, (answer.imag[:, :, None] * pulse).ravel(), len(total))
 
 
-def _line_share(
-    grid: ScanGrid, points: Points, chosen: NDArray[np.intp], at: NDArray[np.intp], r: Floats
-) -> Floats:
+def _line_share(grid: ScanGrid, points: Points, chosen: NDArray[np.intp], at: NDArray[np.intp], r: Floats) -> Floats:
     """What one point adds so that a whole line of such points has the line's strength."""
     step = points.line_mm[chosen]
     width_mm = grid.lateral[at] * (r if grid.sector else 1.0)

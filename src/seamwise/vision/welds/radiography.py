@@ -38,7 +38,8 @@ class Radiography:
     """
 
     name: str
-    # Source and wall. mu: 100 kV .45-.65, 150 kV .20-.30, 200 kV .14-.20, 300 kV .10-.14, Se-75 .075-.10, Ir-192 .053-.065
+    # Source and wall. mu: 100 kV .45-.65, 150 kV .20-.30, 200 kV .14-.20, 300 kV .10-.14,
+    # Se-75 .075-.10, Ir-192 .053-.065
     source: str = "160 kV"
     mu_per_mm: float = _log(0.22)
     hardening: float = 0.15
@@ -67,15 +68,18 @@ class Radiography:
     fog: float = 0.0  # even extra exposure, share of the base metal's
     focus_unsharpness_mm: float = 0.12
     detector_unsharpness_mm: float = 0.2  # twice the basic spatial resolution SRb
-    cone: float = 0.1  # fall of the beam from its centre to the picture's ends; with curvature 20-60 % over a whole film
+    cone: float = (
+        0.1  # fall of the beam from its centre to the picture's ends; with curvature 20-60 % over a whole film
+    )
     # Detector. Standard minimum SNR_N 70-150; film class special 130, I 65, II 52, III 43
     detector: str = "panel"
     pitch_mm: float = _log(0.1)
     snr_n: float = _log(150.0)
     dose: float = _log(1.0)
+    spread: float = 0.0  # how much noise and grain differ from weld to weld, as a log-normal's sigma
     film_density: float = 2.5  # of the base metal, working range 2-4
     noise_correlation_mm: float = 0.0  # distance at which noise is half alike; film .10-.12
-    grain_slope: float = 3.2  # fall of film noise power with frequency; 3 to 3.7 above 3 cycles/mm
+    grain_slope: float = 5.0  # final fall of grain power with frequency; on 3-12 cycles/mm it then measures -3 to -4
     read_noise_quanta: float = 3.0
     fixed_pattern: float = 0.001  # left after calibration, share of the signal: .002-.01 when old
     bad_pixels: float = 0.0  # share
@@ -146,8 +150,13 @@ class Radiography:
 
     @property
     def snr(self) -> float:
-        """Signal-to-noise ratio of a pixel of base metal at dose 1 (ISO 17636-2: SNR_N = SNR 88.6 um / SRb)."""
-        return self.snr_n * self.srb_mm / 0.0886
+        """Signal-to-noise ratio of a pixel of base metal at dose 1."""
+        return self.snr_n / self.snr_n_per_snr
+
+    @property
+    def snr_n_per_snr(self) -> float:
+        """SNR_N over SNR: 88.6 um / SRb (ISO 17636-2); film is rated by an aperture as wide."""
+        return 0.0886 / (max(0.0886, self.pitch_mm) if self.detector == "film" else self.srb_mm)
 
     def with_mix(self, mix: str) -> Radiography:
         """The same domain with another blend of defects, by its name in MIXES."""

@@ -46,30 +46,39 @@ class Shade:
 
 @dataclass(frozen=True)
 class Flaw:
-    """One flaw in one picture: class id of `picture.CLASSES`, what it is, its echoes, its size and level."""
+    """One flaw in one picture: class id of `picture.CLASSES`, what it is, its echoes, its size and level.
+
+    images: how often the picture shows it; `points` holds that many copies one after another, the true one first.
+    """
 
     class_id: int
     kind: str
     points: Points
     length_mm: float
     level_db: float
+    images: int = 1
 
     def facts(self) -> dict[str, object]:
         """The flaw as plain values for `Picture.facts`."""
+        true = slice(0, len(self.points) // self.images)
         return {
             "class": self.class_id,
             "kind": self.kind,
             "length_mm": round(self.length_mm, 2),
             "level_db": round(self.level_db, 1),
-            "x_mm": round(float(self.points.x.mean()), 2),
-            "depth_mm": round(float(self.points.z.mean()), 2),
+            "x_mm": round(float(self.points.x[true].mean()), 2),
+            "depth_mm": round(float(self.points.z[true].mean()), 2),
         }
 
 
 @dataclass(frozen=True)
 class Scene:
-    """All that one picture shows: sound structure, flaws, shadows, and facts about the joint."""
+    """All that one picture shows: sound structure, flaws, shadows, and facts about the joint.
 
+    front: what no shade dims (wires, which cast the shades themselves). structure: all else that is no flaw.
+    """
+
+    front: Points
     structure: Points
     flaws: tuple[Flaw, ...]
     shades: tuple[Shade, ...]
@@ -131,4 +140,5 @@ def _steps(x: Floats, z: Floats) -> Floats:
     if len(x) < 2:
         return np.full(len(x), 0.2)
     gaps = np.hypot(np.diff(x), np.diff(z))
+    gaps = np.minimum(gaps, 2.0 * np.median(gaps))  # a break between two pieces is not part of the line
     return np.concatenate([gaps[:1], (gaps[1:] + gaps[:-1]) / 2.0, gaps[-1:]])

@@ -54,7 +54,7 @@ class Seam:
 
 
 def _wander(rng: np.random.Generator, position_mm: Doubles, sd: float, scale_mm: float, waves: int = 14) -> Doubles:
-    """A smooth random course of given sd and typical wave length: a sum of cosines, the same in every picture of a weld."""
+    """A smooth random course of given sd and typical wave length, the same in every picture of a weld."""
     frequency = np.exp(rng.normal(0, 0.45, waves)) / scale_mm
     phase = rng.uniform(0, 2 * np.pi, waves)
     course = np.cos(2 * np.pi * np.outer(position_mm, frequency) + phase).sum(1)
@@ -77,8 +77,8 @@ def _ripple(rng: np.random.Generator, length_mm: float, period_mm: float) -> Dou
 def draw_seam(domain: Radiography, rng: np.random.Generator, view: int) -> Seam:
     """Draw a weld and look at stretch number `view` of it; the same generator state gives the same weld."""
     pitch, width_mm, height_mm = domain.pitch_mm, domain.width * domain.pitch_mm, domain.height * domain.pitch_mm
-    x = (np.arange(domain.width) + 0.5) * pitch
-    y = (np.arange(domain.height) + 0.5) * pitch
+    x: Doubles = np.asarray((np.arange(domain.width) + 0.5) * pitch, np.float64)
+    y: Doubles = np.asarray((np.arange(domain.height) + 0.5) * pitch, np.float64)
     along = x + view * width_mm
     wide, tall, bead, rough = np.exp(rng.normal(0, 1, 4) * (0.07, 0.15, 0.22, 0.25))
     ripple = _ripple(rng, domain.views * width_mm, domain.ripple_period_mm)
@@ -88,18 +88,19 @@ def draw_seam(domain: Radiography, rng: np.random.Generator, view: int) -> Seam:
     bend = domain.bow * width_mm * rng.uniform(0.6, 1.4) * rng.choice((-1.0, 1.0))
     step = domain.hi_lo_mm * rng.normal()
     middle = x - width_mm / 2
-    course = height_mm / 2 + place + slope * middle + bend * (1 / 3 - (2 * middle / width_mm) ** 2) / 1.0
+    course = height_mm / 2 + place + slope * middle + bend * (1 / 3 - (2 * middle / width_mm) ** 2)
     course = course + _wander(rng, along, 0.3 * domain.width_sd_mm + 0.1 * domain.edge_roughness_mm, 40.0)
     half = domain.cap_width_mm / 2 * wide
     swell = _wander(rng, along, domain.width_sd_mm / 2, 45.0)
-    scallop = np.interp(along, np.arange(ripple.size) * _GRID_MM - 20.0, ripple)
+    soft = gaussian_filter1d(ripple, 0.15 * domain.ripple_period_mm / _GRID_MM)
     edges = []
-    for _ in range(2):
+    for _ in range(2):  # each ripple ends in a scallop, later at one edge than at the other
+        scallop = np.interp(along + rng.normal(0, 0.8), np.arange(ripple.size) * _GRID_MM - 20.0, soft)
         edge = half + swell + _wander(rng, along, domain.edge_roughness_mm, 8.0)
         edges.append(np.maximum(edge + 0.5 * domain.edge_roughness_mm * scallop, 0.25 * half))
-    root = _wander(rng, along, 0.25 * domain.root_width_mm * min(1.0, 2 * domain.width_sd_mm), 30.0)
-    root_half = domain.root_width_mm / 2 * wide * np.exp(_wander(rng, along, 0.5 * domain.width_sd_mm / 2, 14.0))
-    root_tall = domain.root_height_mm * bead * np.exp(_wander(rng, along, 0.8 * domain.width_sd_mm, 16.0))
+    root = _wander(rng, along, min(0.35, 0.5 * domain.width_sd_mm), 30.0)
+    root_half = domain.root_width_mm / 2 * wide * np.exp(_wander(rng, along, 0.25 * domain.width_sd_mm, 14.0))
+    root_tall = domain.root_height_mm * bead * np.exp(_wander(rng, along, 0.4 * domain.width_sd_mm, 16.0))
     return Seam(
         x_mm=x,
         y_mm=y,
@@ -139,7 +140,9 @@ def wall_path_mm(domain: Radiography, middle_mm: Doubles) -> Doubles:
 def thickness_mm(domain: Radiography, seam: Seam) -> Floats:
     """Steel on the way of every pixel's ray without any defect, (H, W) in mm."""
     wall = wall_path_mm(domain, seam.x_mm - domain.width * domain.pitch_mm / 2)
-    slanted = np.minimum(wall / domain.walls_mm, 3.0).astype(np.float32)  # a slanting ray sees the weld's rise longer too
+    slanted = np.minimum(wall / domain.walls_mm, 3.0).astype(
+        np.float32
+    )  # a slanting ray sees the weld's rise longer too
     total = np.broadcast_to(wall.astype(np.float32), (domain.height, domain.width)).copy()
     for image in range(len(seam.centres_mm)):
         total += _rise_mm(domain, seam, image) * slanted

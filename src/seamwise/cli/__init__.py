@@ -1,0 +1,39 @@
+"""The command line: one file for each command, thin; what they do lives below."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from seamwise import __version__
+from seamwise.cli.compare import compare
+from seamwise.cli.console import readable_errors
+from seamwise.cli.demo import demo
+from seamwise.cli.evaluate import evaluate
+from seamwise.cli.learn import learn
+from seamwise.cli.predict import predict
+from seamwise.cli.simulate import simulate
+
+app = typer.Typer(
+    help="Seamwise: continual learning for weld inspection. Start with `seamwise demo`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (demo, learn, compare, evaluate, predict, simulate):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the `seamwise` command."""
+    with readable_errors():
+        app(prog_name="seamwise")
+    sys.exit(0)

@@ -1,0 +1,89 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from seamwise.cli.console import pairs, say
+from seamwise.errors import UsageError
+from seamwise.experiments.recipe import Recipe
+from seamwise.experiments.streams import DomainStream, StreamFile, join_domains, read_stream
+from seamwise.vision.domain import read_domain
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Classes(StrEnum):
+    same = "same"
+    defect = "defect"
+    union = "union"
+
+
+class Split(StrEnum):
+    test = "test"
+    val = "val"
+
+
+StreamArgument = Annotated[
+    list[Path], typer.Argument(help="A stream file (YAML), or the domain folders in the order they are learned.")
+]
+DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes an NVIDIA GPU if there is one.")]
+JsonOption = Annotated[
+    str | None, typer.Option("--json", help="Write the result to this file (- for standard output).")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="A recipe option as name=value, e.g. steps=500 (repeatable).")
+]
+ClassesOption = Annotated[
+    Classes,
+    typer.Option(help="With folders: domains share their classes, count as one class 'defect', or keep their own."),
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder that a stream file's paths are relative to (default: its own).")
+]
+
+
+def device_of(choice: Device) -> str:
+    """The torch device a choice means here."""
+    available = torch.cuda.is_available()
+    if choice is Device.cuda and not available:
+        raise UsageError("--device cuda: torch sees no NVIDIA GPU here; use --device cpu")
+    return "cuda" if available and choice is not Device.cpu else "cpu"
+
+
+def stream_of(paths: Sequence[Path], classes: Classes, data: Path | None) -> StreamFile:
+    """A stream file, or folders as a stream; warnings are said aloud."""
+    if len(paths) == 1 and not paths[0].is_dir():
+        found = read_stream(paths[0], data)
+    else:
+        root = data or Path()
+        domains = [read_domain(root / path) for path in paths]
+        found = StreamFile(join_domains(domains, rule=classes.value), {}, {})
+    for warning in found.stream.warnings:
+        say(f"warning: {warning}")
+    return found
+
+
+def recipe_of(file: StreamFile, options: Sequence[str] | None) -> Recipe:
+    """The stream file's recipe with what the command line changes."""
+    return Recipe.of(file.recipe | pairs(options or [], "--set"))
+
+
+def parameters_of(file: StreamFile, strategy: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Parameters given on the command line over those of the stream file."""
+    return file.strategies.get(strategy, {}) | given
+
+
+def describe(stream: DomainStream) -> str:
+    names = ", ".join(stop.name for stop in stream.stops)
+    return f"{len(stream.stops)} domains: {names}; classes: {', '.join(stream.classes)}"

@@ -1,0 +1,187 @@
+"""Several strategies and seeds over one stream, side by side in processes, into a results file that can be resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seamwise.errors import BadInputError, RefusedError, SeamwiseError
+from seamwise.experiments.child import job_of
+from seamwise.experiments.runs import Run
+from seamwise.files import atomic_write
+
+
+def versions() -> dict[str, str]:
+    """What the results were made with."""
+    names = ("seamwise", "torch", "numpy")
+    return {
+        "python": platform.python_version(),
+        **{name: version(name).split("+")[0] for name in names},
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "machine": platform.machine(),
+    }
+
+
+def label(strategy: str, parameters: Mapping[str, Any]) -> str:
+    """`si:c=10`: a strategy with the parameters that were given."""
+    options = ",".join(f"{name}={value}" for name, value in sorted(parameters.items()))
+    return f"{strategy}:{options}" if options else strategy
+
+
+def folder_of(run: Run) -> str:
+    """A folder name of its own for every run."""
+    digest = hashlib.sha256(json.dumps(run.identity(), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{run.strategy}-seed{run.seed}-{digest}"
+
+
+@dataclass
+class ResultsFile:
+    """`{name, command, versions, ..., runs: [...]}`; every finished run is in the file before the next begins."""
+
+    path: Path
+    name: str
+    command: str
+    common: dict[str, Any]
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+    def open(self) -> None:
+        """Takes over the runs of an existing file. Raises RefusedError if its stream or recipe differ."""
+        if not self.path.exists():
+            return
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            runs, common = found["runs"], {key: found[key] for key in self.common}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInputError(f"{self.path}: not a results file ({error!r}); choose another name") from error
+        differ = [key for key in self.common if common[key] != self.common[key]]
+        if differ:
+            raise RefusedError(
+                f"{self.path} holds results with another {' and another '.join(differ)}: choose another file, "
+                "or delete it to start afresh"
+            )
+        self.runs = list(runs)
+
+    def has(self, run: Run) -> bool:
+        mine = (run.strategy, run.seed, json.loads(json.dumps(run.all_parameters)))
+        return any((row["strategy"], row["seed"], row["parameters"]) == mine for row in self.runs)
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.runs.append(row)
+        self.write()
+
+    def write(self) -> None:
+        content = {"name": self.name, "command": self.command, "versions": versions(), **self.common, "runs": self.runs}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+    def content(self) -> dict[str, Any]:
+        return dict(json.loads(self.path.read_text(encoding="utf-8")))
+
+
+def common_of(run: Run) -> dict[str, Any]:
+    """What all runs of a comparison share, as the results file holds it."""
+    identity = run.identity()
+    return {
+        "domains": [stop.name for stop in run.stream.stops],
+        "metric": run.metric,
+        "split": run.split,
+        "stream": identity["stream"],
+        "recipe": identity["recipe"],
+    }
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a running comparison tells. kind as in `Event`, or "failed" with a message."""
+
+    run: Run
+    kind: str
+    fraction: float = 0.0
+    experience: str = ""
+    loss: float | None = None
+    message: str = ""
+
+
+class ComparisonFailedError(SeamwiseError):
+    """Some runs failed; the others are in the results file."""
+
+
+def compare(runs: Sequence[Run], results: ResultsFile, work: Path | None, jobs: int = 2) -> Iterator[Update]:
+    """Runs what the results file does not hold yet, `jobs` at a time, each in a single-threaded process of its own.
+
+    work: the folder of checkpoints; runs cut off there go on. Failures are told and do not stop the others; at the
+    end they raise ComparisonFailedError.
+    """
+    waiting = [run for run in runs if not results.has(run)]
+    inbox: queue.Queue[tuple[int, str | None]] = queue.Queue()
+    running: dict[int, tuple[Run, subprocess.Popen[str]]] = {}
+    failures: list[str] = []
+    number = 0
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                run, number = waiting.pop(0), number + 1
+                process = _start(run, work)
+                running[number] = (run, process)
+                threading.Thread(target=_listen, args=(number, process, inbox), daemon=True).start()
+            at, line = inbox.get()
+            run, process = running[at]
+            if line is None:
+                del running[at]
+                if process.wait() != 0:
+                    failures.append(f"{label(run.strategy, run.parameters)} seed {run.seed}: its process ended")
+                    yield Update(run, "failed", message=f"its process ended with status {process.returncode}")
+                continue
+            update = _update(run, json.loads(line), results)
+            if update.kind == "failed":
+                failures.append(f"{label(run.strategy, run.parameters)} seed {run.seed}: {update.message}")
+            yield update
+    finally:
+        for _, process in running.values():
+            process.terminate()
+            process.wait()
+    if failures:
+        raise ComparisonFailedError("\n".join(["some runs failed, the others are kept:", *failures]))
+
+
+def _update(run: Run, event: Mapping[str, Any], results: ResultsFile) -> Update:
+    if event["kind"] == "failed":
+        return Update(run, "failed", message=event["message"])
+    if event["kind"] == "done":
+        results.add(event["row"])
+    return Update(run, event["kind"], event["fraction"], event["experience"], event["loss"])
+
+
+def _start(run: Run, work: Path | None) -> subprocess.Popen[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seamwise.experiments.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(job_of(run, None if work is None else work / folder_of(run))) + "\n")
+    process.stdin.flush()
+    return process
+
+
+def _listen(number: int, process: subprocess.Popen[str], inbox: queue.Queue[tuple[int, str | None]]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        inbox.put((number, line))
+    inbox.put((number, None))

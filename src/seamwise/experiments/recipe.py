@@ -1,0 +1,107 @@
+"""How networks are built and trained in an experiment: one recipe for every strategy, so that they can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import torch
+
+from seamwise.continual import Draw, Training
+from seamwise.continual.catalogue import nearest
+from seamwise.errors import UsageError
+from seamwise.vision.augment import Augmentation
+from seamwise.vision.networks import build_network
+from seamwise.vision.networks.network import Network
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Network, sampling and training, equal for all strategies of a comparison.
+
+    network_options: see `seamwise.vision.networks`. channels: 1 reads pictures as grey, 3 as colour. tile: side in
+    pixels of training and prediction tiles. steps: optimizer steps for each experience. defect_share: part of the
+    tiles drawn for a defect. most_tiles: limit of tiles an image counts for. window: stretch each picture's grey
+    values to its percentiles. augment: options of `Augmentation`, or none of it. loss_options: see
+    `seamwise.vision.losses`. The rest: see `Training`.
+    """
+
+    network: str = "unet"
+    network_options: Mapping[str, Any] = field(default_factory=dict)
+    channels: int = 1
+    tile: int = 128
+    overlap: float = 0.25
+    steps: int = 300
+    batch_size: int = 8
+    optimizer: str = "adam"
+    lr: float = 2e-3
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    warmup: float = 0.05
+    clip: float | None = 1.0
+    keep_optimizer: bool = False
+    bf16: bool = False
+    loss: str = "dice_ce"
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
+    defect_share: float = 0.5
+    most_tiles: int | None = None
+    window: bool = True
+    augment: Mapping[str, Any] | None = field(default_factory=dict)
+
+    @staticmethod
+    def of(options: Mapping[str, Any]) -> Recipe:
+        """A recipe from plain values; UsageError names an unknown one and the nearest right names."""
+        known = [f.name for f in fields(Recipe)]
+        for name in options:
+            if name not in known:
+                raise UsageError(f"a recipe has no {name!r}{nearest(name, known)}")
+        recipe = Recipe(**options)
+        for name, default in asdict(Recipe()).items():
+            value = getattr(recipe, name)
+            if default is not None and not _alike(value, default):
+                raise UsageError(f"recipe: {name} must be {type(default).__name__}, not {value!r}")
+        return recipe
+
+    def training(self, experiences: int = 1) -> Training:
+        """The learner's settings; experiences: how many are learned at once (joint training takes as many steps)."""
+        if self.steps < 1 or self.batch_size < 1 or self.lr <= 0:
+            raise UsageError(f"steps {self.steps}, batch_size {self.batch_size} and lr {self.lr} must be above 0")
+        return Training(
+            batch_size=self.batch_size,
+            steps=self.steps * experiences,
+            optimizer=self.optimizer,  # type: ignore[arg-type]
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            schedule=self.schedule,  # type: ignore[arg-type]
+            warmup=self.warmup,
+            clip=self.clip,
+            keep_optimizer=self.keep_optimizer,
+            bf16=self.bf16,
+        )
+
+    def build(self, classes: int, seed: int) -> Network:
+        """The network, initialised by the seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(Draw(("network", seed)).seed)
+            network = build_network(self.network, self.channels, classes, **self.network_options)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
+    def augmentation(self) -> Augmentation | None:
+        """Random variations of the training tiles."""
+        if self.augment is None:
+            return None
+        known = [f.name for f in fields(Augmentation)]
+        for name in self.augment:
+            if name not in known:
+                raise UsageError(f"augmentation has no {name!r}{nearest(name, known)}")
+        return Augmentation(**self.augment)
+
+
+def _alike(value: Any, default: Any) -> bool:
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, dict):
+        return value is None or isinstance(value, Mapping)
+    return type(value) is type(default)

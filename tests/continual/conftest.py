@@ -1,0 +1,5 @@
+"""One thread for every test: bit-for-bit comparisons hold for a fixed number of threads only."""
+
+import torch
+
+torch.set_num_threads(1)

@@ -1,0 +1,274 @@
+"""A learner that stops anywhere and is rebuilt from its state goes on bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import torch
+
+from seamwise.continual import (
+    Chain,
+    Classification,
+    DivergenceError,
+    Finetuning,
+    Learner,
+    MismatchError,
+    OnlineEWC,
+    Replay,
+    Strategy,
+    SynapticIntelligence,
+    Training,
+    undisturbed,
+)
+from seamwise.continual.stream import Augment, Experience
+from tests.continual.problems import (
+    Pixels,
+    SmallerWeights,
+    ThreePhases,
+    assert_identical,
+    class_stream,
+    everything,
+    flip,
+    heads,
+    learn,
+    mask_stream,
+    mlp,
+    through_disk,
+    tiny_unet,
+)
+
+
+@dataclass
+class Case:
+    """A run and how to set it up anew."""
+
+    strategy: Callable[[], Strategy]
+    training: Training = field(default_factory=lambda: Training(batch_size=3, epochs=2, lr=0.01))
+    augment: Augment | None = None
+    pictures: bool = True
+
+    def learner(self) -> Learner:
+        model, objective = (tiny_unet(), Pixels()) if self.pictures else (mlp(), heads())
+        return Learner(model, self.strategy(), objective, self.training, seed=11, augment=self.augment)
+
+    def stream(self) -> list[Experience]:
+        return mask_stream() if self.pictures else class_stream(samples=7)
+
+
+FAST = Training(batch_size=3, epochs=2, lr=0.01)
+CASES = {
+    "finetuning": Case(Finetuning),
+    "si": Case(lambda: SynapticIntelligence(c=1.0)),
+    "si proximal": Case(lambda: SynapticIntelligence(c=1.0, pull="proximal"), replace(FAST, schedule="cosine")),
+    "si unfused": Case(lambda: SynapticIntelligence(c=1.0), replace(FAST, fused=False)),
+    "si sgd": Case(lambda: SynapticIntelligence(c=1.0), replace(FAST, optimizer="sgd", clip=0.5)),
+    "si from zero, kept optimizer": Case(
+        lambda: SynapticIntelligence(c=1.0, first_reference="zero"), replace(FAST, keep_optimizer=True)
+    ),
+    "ewc": Case(lambda: OnlineEWC(strength=50.0, samples=3), replace(FAST, optimizer="adamw", weight_decay=0.1)),
+    "replay": Case(lambda: Replay(5), augment=flip),
+    "online replay": Case(lambda: Replay(5, policy="reservoir", online=True, share=0.5), augment=flip),
+    "all together": Case(
+        lambda: Chain(Replay(4), SynapticIntelligence(c=1.0), OnlineEWC(samples=2), SmallerWeights()),
+        replace(FAST, schedule="cosine", warmup=0.3, keep_optimizer=True, clip=1.0),
+        flip,
+    ),
+    "phases": Case(lambda: Chain(ThreePhases(), SynapticIntelligence(c=1.0)), replace(FAST, schedule="cosine")),
+    "phases sgd": Case(lambda: Chain(ThreePhases(), Replay(4)), replace(FAST, optimizer="sgd", keep_optimizer=True), flip),
+    "bf16": Case(lambda: SynapticIntelligence(c=1.0), replace(FAST, bf16=True, steps=4)),
+    "frozen statistics": Case(lambda: SynapticIntelligence(c=1.0), replace(FAST, batchnorm="freeze")),
+    "heads": Case(lambda: Chain(Replay(6), SynapticIntelligence(c=1.0)), FAST, pictures=False),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_stopping_anywhere_changes_nothing(case: Case) -> None:
+    whole = case.learner()
+    events = learn(whole, case.stream())
+    expected = everything(whole)
+    per_experience = events // 2
+    # The start, mid-epoch, an epoch's end, the last step, right after an end, in the second experience, all done.
+    stops = {0, 2, 3, per_experience - 1, per_experience, per_experience + 1, events - 2, events}
+    generator = torch.Generator().manual_seed(len(expected))
+    stops |= set(torch.randint(1, events, (2,), generator=generator).tolist())
+    for stop in sorted(stops):
+        first = case.learner()
+        learn(first, case.stream(), stop)
+        state = through_disk(first.state_dict())
+        torch.manual_seed(stop)  # a new process has drawn other numbers before
+        torch.randn(3)
+        second = case.learner()
+        second.load_state_dict(state)
+        assert learn(second, case.stream()) == events - stop
+        assert_identical(everything(second), expected)
+
+
+def test_stopping_at_the_end_of_a_phase() -> None:
+    case = CASES["phases"]
+    whole = case.learner()
+    learn(whole, case.stream())
+    first = case.learner()
+    for progress in first.fit(case.stream()):
+        if progress.experience.index == 1 and progress.step == progress.steps:
+            break
+    assert (first.position.phase, first.position.step) == (0, 2)
+    second = case.learner()
+    second.load_state_dict(through_disk(first.state_dict()))
+    learn(second, case.stream())
+    assert_identical(everything(second), everything(whole))
+
+
+def test_a_state_taken_on_the_way_does_not_change_the_way() -> None:
+    case = CASES["all together"]
+    whole, watched = case.learner(), case.learner()
+    learn(whole, case.stream())
+    for _ in watched.fit(case.stream()):
+        watched.state_dict()
+    assert_identical(everything(watched), everything(whole))
+
+
+def test_evaluation_between_steps_does_not_change_the_way() -> None:
+    case = CASES["all together"]
+    whole, watched = case.learner(), case.learner()
+    learn(whole, case.stream())
+    pictures = torch.randn(2, 2, 8, 8)
+    for _ in watched.fit(case.stream()):
+        with undisturbed(watched.model):
+            watched.model(pictures)  # in train mode: draws for dropout, updates statistics
+            watched.model.eval()
+            watched.model(pictures)
+    assert_identical(everything(watched), everything(whole))
+
+
+def test_the_layout_of_the_weights_survives() -> None:
+    case = CASES["si"]
+    first = case.learner()
+    learn(first, case.stream(), 4)
+    second = case.learner()
+    second.load_state_dict(through_disk(first.state_dict()))
+    learn(second, case.stream(), 1)
+    assert second.model.down.weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[operator, union-attr]
+    assert not second.model.down.weight.is_contiguous()  # type: ignore[operator, union-attr]
+    assert isinstance(second.strategy, SynapticIntelligence)
+    for p, *tensors in second.strategy.bound:
+        assert {t.stride() for t in tensors} == {p.stride()}
+    assert second.optimizer is not None
+    for p, moments in second.optimizer.state.items():
+        assert moments["exp_avg"].stride() == p.stride()
+
+
+def test_the_layout_matters() -> None:
+    """The network really has weights whose memory order differs from that of a file."""
+    strides = {p.stride() != p.contiguous().stride() for p in tiny_unet().parameters()}
+    assert True in strides
+
+
+def test_another_seed_is_another_run() -> None:
+    case = CASES["finetuning"]
+    one, two = case.learner(), Learner(tiny_unet(), Finetuning(), Pixels(), case.training, seed=12)
+    learn(one, case.stream())
+    learn(two, case.stream())
+    assert not torch.equal(one.model.down.weight, two.model.down.weight)  # type: ignore[arg-type, union-attr]
+
+
+def saved() -> dict[str, Any]:
+    learner = Learner(mlp(), SynapticIntelligence(), heads(), Training(batch_size=4))
+    learn(learner, class_stream(), 3)
+    state: dict[str, Any] = through_disk(learner.state_dict())
+    return state
+
+
+def test_other_settings_are_refused() -> None:
+    learner = Learner(mlp(), SynapticIntelligence(), heads(), Training(batch_size=8, lr=0.5))
+    with pytest.raises(MismatchError, match="other settings: batch_size, lr"):
+        learner.load_state_dict(saved())
+
+
+def test_another_seed_is_refused() -> None:
+    learner = Learner(mlp(), SynapticIntelligence(), heads(), Training(batch_size=4), seed=1)
+    with pytest.raises(MismatchError, match="seed 0, not 1"):
+        learner.load_state_dict(saved())
+
+
+@pytest.mark.parametrize("hidden", [7, 9])
+def test_another_network_is_refused(hidden: int) -> None:
+    learner = Learner(mlp(hidden=hidden), SynapticIntelligence(), heads(), Training(batch_size=4))
+    before = through_disk(dict(learner.model.state_dict()))
+    with pytest.raises(MismatchError, match=r"another network: 0\.bias, 0\.weight, 2\.weight differ"):
+        learner.load_state_dict(saved())
+    assert_identical(dict(learner.model.state_dict()), before)
+
+
+def test_a_deeper_network_is_refused() -> None:
+    model = torch.nn.Sequential(*mlp(), torch.nn.Linear(6, 6))
+    with pytest.raises(MismatchError, match=r"3\.bias"):
+        Learner(model, SynapticIntelligence(), heads(), Training(batch_size=4)).load_state_dict(saved())
+
+
+@pytest.mark.parametrize(
+    ("what", "then"), [("threads", 64), ("instructions", "NO AVX"), ("torch", "1.0"), ("device", "cuda"), ("cores", 3)]
+)
+def test_another_machine_is_refused_unless_allowed(what: str, then: Any) -> None:
+    state = saved()
+    state["environment"][what] = then
+    learner = Learner(mlp(), SynapticIntelligence(), heads(), Training(batch_size=4))
+    with pytest.raises(MismatchError, match=f"{what}: {then} then"):
+        learner.load_state_dict(state)
+    learner.load_state_dict(state, allow_other_machine=True)
+    learn(learner, class_stream())
+    assert learner.position.experience == 3
+
+
+@pytest.mark.parametrize("strategy", [OnlineEWC(), Chain(SynapticIntelligence())])
+def test_the_state_of_another_strategy_is_refused(strategy: Strategy) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        Learner(mlp(), strategy, heads(), Training(batch_size=4)).load_state_dict(saved())
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_is_never_saved() -> None:
+    learner = Learner(mlp(), Finetuning(), Classification(), Training(optimizer="sgd", lr=1e30, batch_size=8))
+    good = through_disk(learner.state_dict())
+    with pytest.raises(DivergenceError, match="lower the learning rate"):
+        learn(learner, class_stream())
+    with pytest.raises(DivergenceError):
+        learner.state_dict()
+    learner.load_state_dict(good)  # back to before
+    learner.state_dict()
+    assert all(bool(p.isfinite().all()) for p in learner.model.parameters())
+
+
+def test_an_experience_without_samples_is_refused() -> None:
+    empty = class_stream(samples=0)
+    with pytest.raises(ValueError, match="has no training samples"):
+        learn(Learner(mlp(), Finetuning(), heads()), empty)
+
+
+def test_learning_rate_schedule() -> None:
+    plan = Training(lr=0.4, schedule="cosine", warmup=0.5)
+    rates = [plan.lr_at(fraction) for fraction in (0, 0.25, 0.5, 0.75, 1.0)]
+    assert rates == pytest.approx([0.0, 0.2, 0.4, 0.2, 0.0])
+    assert Training(lr=0.3).lr_at(0.9) == 0.3
+
+
+def test_a_head_that_joins_later_trains_under_fused_sgd() -> None:
+    """torch's fused SGD cannot give a momentum buffer to one parameter after the others."""
+    results = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        model = torch.nn.ModuleDict({"first": torch.nn.Linear(6, 6), "second": torch.nn.Linear(6, 6)})
+
+        def forward(x: torch.Tensor, model: torch.nn.ModuleDict = model) -> torch.Tensor:
+            return model["first"](x) if counter[0] < 7 else model["first"](x) + model["second"](x)
+
+        counter = [0]
+        model.forward = forward  # type: ignore[method-assign]
+        settings = Training(batch_size=8, optimizer="sgd", lr=0.1, fused=fused, keep_optimizer=True)
+        learner = Learner(model, Finetuning(), heads(), settings)
+        for _ in learner.fit(class_stream()):
+            counter[0] += 1
+        results.append(dict(model.state_dict()))
+    for name, value in results[0].items():
+        torch.testing.assert_close(value, results[1][name], rtol=1e-5, atol=1e-6)

@@ -1,0 +1,502 @@
+"""Synaptic Intelligence: closed forms by hand, and the promises its documentation makes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from seamwise.continual import (
+    Batch,
+    Chain,
+    Learner,
+    Replay,
+    Step,
+    Strategy,
+    SynapticIntelligence,
+    Training,
+)
+from tests.continual.problems import SmallerWeights, assert_identical, class_stream, everything, heads, learn, mlp
+
+
+class Point(nn.Module):
+    """A model that is nothing but its parameters."""
+
+    def __init__(self, start: Sequence[float]) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor(start, dtype=torch.float64))
+
+
+def descend(
+    si: SynapticIntelligence, model: Point, hessian: Tensor, minimum: Tensor, lr: float, steps: int
+) -> tuple[float, float]:
+    """Gradient descent on 1/2 (theta - minimum)^T H (theta - minimum); returns the loss before and after."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+
+    def loss() -> Tensor:
+        away = model.theta - minimum
+        return 0.5 * away @ hessian @ away
+
+    first = float(loss().detach())
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss().backward()
+        si.observe(Step(model))
+        si.adjust(Step(model))
+        optimizer.step()
+        si.after_step(Step(model))
+    return first, float(loss().detach())
+
+
+def one(value: float) -> Tensor:
+    return torch.tensor([value], dtype=torch.float64)
+
+
+def test_path_and_importance_of_one_parameter_by_hand() -> None:
+    h, lr, steps, xi = 2.0, 0.1, 7, 0.3
+    model, si = Point([3.0]), SynapticIntelligence(c=1.0, xi=xi)
+    descend(si, model, one(h).view(1, 1), one(1.0), lr, steps)
+    q, e0 = 1 - lr * h, 2.0  # the distance to the minimum shrinks by q at every step
+    w = sum(lr * (h * e0 * q**t) ** 2 for t in range(steps))
+    assert si.state_dict()["path.theta"].item() == pytest.approx(w, rel=1e-12)
+    si.consolidate(model)
+    displacement = e0 * q**steps - e0
+    assert si.state_dict()["importance.theta"].item() == pytest.approx(w / (displacement**2 + xi), rel=1e-12)
+    assert si.state_dict()["reference.theta"].item() == pytest.approx(1 + e0 * q**steps, rel=1e-12)
+    assert si.state_dict()["path.theta"].item() == 0.0
+
+
+def test_gradient_flow_gives_half_the_curvature() -> None:
+    """Eq. 13 is printed without the 1/2 that Eq. 11 gives (a = b: la/2). The derivation is right: Omega is H/2, so
+    that with c = 1 the pull 2 c Omega (theta - theta~) is exactly the gradient of the earlier task's loss."""
+    h = 1.7
+    model, si = Point([0.0]), SynapticIntelligence(c=1.0, xi=1e-12)
+    descend(si, model, one(h).view(1, 1), one(4.0), lr=5e-3, steps=1500)
+    si.consolidate(model)
+    assert si.state_dict()["importance.theta"].item() == pytest.approx(h / 2, rel=1e-2)
+
+
+def test_two_tasks_settle_between_their_minima() -> None:
+    """The fixed point of h2 (theta - b) + 2 c Omega (theta - theta~) = 0."""
+    c, h2, b = 0.8, 3.0, -2.0
+    model, si = Point([0.0]), SynapticIntelligence(c=c, xi=0.1)
+    descend(si, model, one(2.0).view(1, 1), one(1.0), lr=0.05, steps=200)
+    si.consolidate(model)
+    omega, reference = (si.state_dict()[f"{kind}.theta"].item() for kind in ("importance", "reference"))
+    si.begin(model)
+    descend(si, model, one(h2).view(1, 1), one(b), lr=0.05, steps=400)
+    assert model.theta.item() == pytest.approx((h2 * b + 2 * c * omega * reference) / (h2 + 2 * c * omega), rel=1e-9)
+
+
+def flow(hessian: Tensor, distance: Tensor, lr: float = 4e-3, steps: int = 2000) -> Tensor:
+    """w after (nearly) gradient flow from `distance` away into the minimum."""
+    model, si = Point(distance.tolist()), SynapticIntelligence()
+    descend(si, model, hessian, torch.zeros_like(distance), lr, steps)
+    path: Tensor = si.state_dict()["path.theta"]
+    return path
+
+
+HESSIAN = torch.tensor([[2.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 1.5]], dtype=torch.float64)
+
+
+def test_path_of_a_coupled_quadratic_is_the_diagonal_of_eq_11() -> None:
+    distance = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    lam, u = torch.linalg.eigh(HESSIAN)
+    d = u.T @ distance
+    ratio = lam[:, None] * lam[None, :] / (lam[:, None] + lam[None, :])
+    expected = torch.einsum("ia,a,ab,b,ib->i", u, d, ratio, d, u)
+    torch.testing.assert_close(flow(HESSIAN, distance), expected, rtol=1e-2, atol=0)
+
+
+def test_path_averaged_over_starts_is_half_the_curvature() -> None:
+    """Eq. 12: <Q> = s^2/2 H. Starts along the axes, s sqrt(n) away, have exactly the covariance s^2."""
+    s, n = 0.7, 3
+    paths = [flow(HESSIAN, s * n**0.5 * axis) for axis in torch.eye(n, dtype=torch.float64)]
+    torch.testing.assert_close(torch.stack(paths).mean(0), s**2 / 2 * HESSIAN.diagonal(), rtol=1e-2, atol=0)
+
+
+def test_path_of_a_rank_one_quadratic() -> None:
+    """Eq. 14: Q_ij = 1/2 d^2 H_ij, d the distance along the only curved direction."""
+    u = torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64)
+    hessian = 1.3 * torch.outer(u, u)
+    distance = torch.tensor([1.0, 5.0, -2.0], dtype=torch.float64)
+    d = (u @ distance).item()
+    torch.testing.assert_close(flow(hessian, distance), 0.5 * d**2 * hessian.diagonal(), rtol=1e-2, atol=1e-12)
+
+
+def path_error(lr: float, steps: int) -> float:
+    """How far the summed path is from the drop of the loss of a small network, full batch."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 1)).double()
+    x = torch.randn(20, 3, dtype=torch.float64)
+    y = x.prod(1, keepdim=True)
+    si, optimizer = SynapticIntelligence(), torch.optim.SGD(model.parameters(), lr=lr)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = (model(x) - y).square().mean()
+        losses.append(loss.item())
+        loss.backward()
+        si.adjust(Step(model))
+        optimizer.step()
+        si.after_step(Step(model))
+    drop = losses[0] - (model(x) - y).square().mean().item()
+    total = sum(value.sum().item() for name, value in si.state_dict().items() if name.startswith("path."))
+    return abs(total - drop) / drop
+
+
+def test_paths_sum_to_the_loss_drop_as_the_steps_shrink() -> None:
+    errors = [path_error(0.2 / n, 40 * n) for n in (1, 2, 4, 8)]
+    assert errors[-1] < 0.02
+    for wide, narrow in zip(errors, errors[1:], strict=False):
+        assert 1.7 < wide / narrow < 2.3  # first order in the learning rate
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_no_strength_is_finetuning_bit_for_bit(optimizer: Any) -> None:
+    settings = Training(batch_size=16, epochs=3, optimizer=optimizer, lr=0.05, clip=1.0)
+    weights = []
+    for strategy in (Strategy(), SynapticIntelligence(c=0), SynapticIntelligence(c=0, pull="proximal")):
+        learner = Learner(mlp(), strategy, heads(), settings)
+        learn(learner, class_stream())
+        weights.append(dict(learner.model.state_dict()))
+    assert_identical(weights[0], weights[1])
+    assert_identical(weights[0], weights[2])
+
+
+def test_no_strength_beside_replay_is_replay_bit_for_bit() -> None:
+    weights = []
+    for strategy in (Replay(9), Chain(Replay(9), SynapticIntelligence(c=0)), Chain(SynapticIntelligence(c=0), Replay(9))):
+        learner = Learner(mlp(), strategy, heads(), Training(batch_size=16, epochs=3))
+        learn(learner, class_stream())
+        weights.append(dict(learner.model.state_dict()))
+    assert_identical(weights[0], weights[1])
+    assert_identical(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("clamp", ["accumulated", "experience"])
+def test_importance_is_never_negative(clamp: Any) -> None:
+    si = SynapticIntelligence(c=1.0, clamp=clamp)
+    learn(Learner(mlp(), si, heads(), Training(batch_size=8, epochs=3, lr=0.05)), class_stream())
+    omegas = [value for name, value in si.state_dict().items() if name.startswith("importance.")]
+    assert min(float(omega.min()) for omega in omegas) >= 0
+    assert max(float(omega.max()) for omega in omegas) > 0
+
+
+def trained(si: SynapticIntelligence, model: nn.Module, steps: int = 5, lr: float = 0.05) -> None:
+    """A loop of one's own on some random regression."""
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=lr)
+    for seed in range(steps):
+        backward(model, seed)
+        si.observe(Step(model))
+        si.adjust(Step(model))
+        optimizer.step()
+        si.after_step(Step(model, lr=lr))
+
+
+def backward(model: nn.Module, seed: int = 0) -> None:
+    model.zero_grad()
+    x = torch.randn(8, 6, generator=torch.Generator().manual_seed(seed))
+    (model(x) - x).square().mean().backward()
+
+
+def test_the_pull_at_the_reference_is_exactly_zero() -> None:
+    model, si = mlp(), SynapticIntelligence(c=100.0)
+    trained(si, model)
+    si.consolidate(model)
+    si.begin(model)
+    backward(model)
+    before = [p.grad.clone() for p in model.parameters()]
+    si.observe(Step(model))
+    si.adjust(Step(model))
+    for gradient, p in zip(before, model.parameters(), strict=True):
+        assert torch.equal(gradient, p.grad)
+
+
+def test_the_pull_is_twice_c_omega_times_the_displacement() -> None:
+    model, si = mlp(), SynapticIntelligence(c=3.0)
+    trained(si, model)
+    si.consolidate(model)
+    trained(si, model, steps=2)
+    backward(model)
+    before = {name: p.grad.clone() for name, p in model.named_parameters()}
+    si.observe(Step(model))
+    si.adjust(Step(model))
+    state = si.state_dict()
+    for name, p in model.named_parameters():
+        pull = 2 * 3.0 * state[f"importance.{name}"] * (p.detach() - state[f"reference.{name}"])
+        assert float(pull.abs().max()) > 0
+        torch.testing.assert_close(p.grad - before[name], pull, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_a_parameter_without_gradient_rests(weight_decay: float) -> None:
+    """Zeroes in place of None would let AdamW's weight decay and momentum move it."""
+    model = nn.ModuleDict({"used": nn.Linear(3, 2), "unused": nn.Linear(3, 2)})
+    si = SynapticIntelligence(c=1.0)
+
+    def step(optimizer: torch.optim.Optimizer, names: Sequence[str]) -> None:
+        optimizer.zero_grad()
+        sum(model[name](torch.ones(4, 3)).square().sum() for name in names).backward()  # type: ignore[union-attr]
+        si.observe(Step(model))
+        si.adjust(Step(model))
+        optimizer.step()
+        si.after_step(Step(model))
+
+    both = torch.optim.AdamW(model.parameters(), lr=0.1)
+    step(both, ("used", "unused"))
+    si.consolidate(model)
+    model["unused"].weight.data += 1  # away from the reference, so that there would be a pull
+    si._continue(model)
+    si.displacement = [p.detach() - r for p, _, _, r in si.bound]
+    before = copy.deepcopy(model.state_dict())
+    one_head = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=weight_decay)
+    for _ in range(3):
+        step(one_head, ("used",))
+    assert model["unused"].weight.grad is None
+    assert torch.equal(model["unused"].weight, before["unused.weight"])
+    assert torch.equal(si.state_dict()["path.unused.weight"], torch.zeros(2, 3))
+    assert not torch.equal(model["used"].weight, before["used.weight"])
+    assert float(si.state_dict()["path.used.weight"].abs().max()) > 0
+
+
+def test_clipping_in_place_is_refused() -> None:
+    model, si = mlp(), SynapticIntelligence()
+    backward(model)
+    si.observe(Step(model))
+    si.adjust(Step(model))
+    nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    with pytest.raises(RuntimeError, match="clip_gradients, or SynapticIntelligence"):
+        si.after_step(Step(model))
+
+
+def test_nesterov_momentum_in_place_is_refused() -> None:
+    model, si = mlp(), SynapticIntelligence()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, foreach=True)
+    backward(model)
+    si.observe(Step(model))
+    si.adjust(Step(model))
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="Nesterov"):
+        si.after_step(Step(model))
+
+
+def test_a_copied_gradient_may_be_changed_in_place() -> None:
+    """The path is then that of the unchanged gradient times the step the changed one led to."""
+    model, si = mlp(), SynapticIntelligence(copy_gradient=True)
+    si.begin(model)
+    backward(model)
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters()}
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    si.observe(Step(model))
+    si.adjust(Step(model))
+    nn.utils.clip_grad_norm_(model.parameters(), 1e-3)
+    torch.optim.SGD(model.parameters(), lr=10.0).step()
+    si.after_step(Step(model))
+    for name, p in model.named_parameters():
+        expected = -gradients[name] * (p.detach() - before[name])
+        torch.testing.assert_close(si.state_dict()[f"path.{name}"], expected, rtol=1e-2, atol=1e-8)
+
+
+class Witness(Strategy):
+    """Writes down what an observer is shown and how the parameters moved; adds -g * step by itself."""
+
+    def __init__(self) -> None:
+        self.path: dict[str, Tensor] = {}
+        self.batches: list[Batch] = []
+
+    def observe(self, step: Step) -> None:
+        assert step.batch is not None
+        assert step.objective is not None
+        self.batches.append(step.batch)
+        self.before = {name: p.detach().clone() for name, p in step.model.named_parameters()}
+        output = step.objective.forward(step.model, step.batch)
+        loss = (step.objective.loss(output, step.batch) * step.batch.weight).sum()
+        names, params = zip(*step.model.named_parameters(), strict=True)
+        self.gradient = dict(zip(names, torch.autograd.grad(loss, params), strict=True))
+
+    def after_step(self, step: Step) -> None:
+        for name, p in step.model.named_parameters():
+            moved = -self.gradient[name] * (p.detach() - self.before[name])
+            self.path[name] = self.path.get(name, torch.zeros_like(moved)) + moved
+
+
+def test_extra_terms_stay_out_of_the_path_and_replayed_samples_are_in_it() -> None:
+    si, witness = SynapticIntelligence(c=1.0), Witness()
+    chain = Chain(Replay(12), SmallerWeights(factor=0.5), si, witness)
+    learner = Learner(mlp(), chain, heads(), Training(batch_size=16, epochs=2, lr=0.02))
+    stream = class_stream()
+    learn(learner, stream[:1])
+    witness.path = {}
+    learn(learner, stream, events=5)
+    assert {len(batch) for batch in witness.batches[-5:]} == {28, 16}  # 16 + 12 and 8 + 8 samples
+    plain = Learner(mlp(), Chain(SynapticIntelligence(c=1.0), Replay(12)), heads(), learner.training)
+    learn(plain, stream[:1])
+    learn(plain, stream, events=5)
+    for name, path in witness.path.items():
+        torch.testing.assert_close(si.state_dict()[f"path.{name}"], path, rtol=1e-4, atol=1e-6)
+    differences = [(p - q).abs().max().item() for p, q in zip(*(m.model.parameters() for m in (learner, plain)), strict=True)]
+    assert max(differences) > 1e-3  # the extra term did move the parameters
+
+
+def test_without_boundaries() -> None:
+    """No begin anywhere: the first step begins, and consolidating needs no experience."""
+    ours, theirs = mlp(), mlp()
+    implicit, explicit = SynapticIntelligence(c=1.0), SynapticIntelligence(c=1.0)
+    for _ in range(3):
+        explicit.begin(theirs)
+        trained(explicit, theirs)
+        explicit.consolidate(theirs)
+        trained(implicit, ours)
+        implicit.consolidate(ours)
+    assert_identical(dict(ours.state_dict()), dict(theirs.state_dict()))
+    assert_identical(implicit.state_dict(), explicit.state_dict())
+    assert float(implicit.state_dict()["importance.0.weight"].max()) > 0
+
+
+def test_state_and_work_do_not_grow_with_the_stream() -> None:
+    model, si = mlp(), SynapticIntelligence(c=1.0)
+    sizes, calls = [], []
+    for _ in range(4):
+        trained(si, model)
+        si.consolidate(model)
+        with Operations() as operations:
+            trained(si, model, steps=1)
+        tensors = [value for value in si.state_dict().values() if isinstance(value, Tensor)]
+        sizes.append((len(tensors), sum(t.numel() * t.element_size() for t in tensors)))
+        calls.append(len(operations.names))
+    parameters = sum(p.numel() for p in model.parameters())
+    assert set(sizes) == {(3 * 4, 3 * 4 * parameters)}  # path, importance, reference of four float32 parameters
+    assert len(set(calls)) == 1
+
+
+class Operations(TorchDispatchMode):
+    """Writes down the names of all operations that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("pull", ["explicit", "proximal"])
+def test_no_step_waits_for_a_number(pull: Any) -> None:
+    """Reading a number from an accelerator stops the host until the device is done."""
+    model, si = mlp(), SynapticIntelligence(c=1.0, pull=pull)
+    trained(si, model)
+    si.consolidate(model)
+    backward(model)
+    with Operations() as operations:
+        si.observe(Step(model))
+        si.adjust(Step(model))
+        si.after_step(Step(model, lr=0.1))
+        si.consolidate(model)
+    assert len(operations.names) > 4
+    assert not {"_local_scalar_dense", "item", "is_nonzero", "_to_copy", "equal"} & set(operations.names)
+
+
+@pytest.mark.parametrize("pull", ["explicit", "proximal"])
+def test_nothing_is_copied_to_the_host(pull: Any) -> None:
+    """On the meta device there are no numbers at all: reading or copying one out is an error."""
+    model, si = mlp().to("meta"), SynapticIntelligence(c=1.0, pull=pull)
+    si.begin(model)
+    for _ in range(2):
+        for p in model.parameters():
+            p.grad = torch.empty_like(p)
+        si.observe(Step(model))
+        si.adjust(Step(model))
+        si.after_step(Step(model, lr=0.1))
+        si.consolidate(model)
+    tensors = [value for value in si.state_dict().values() if isinstance(value, Tensor)]
+    assert {t.device.type for t in tensors} == {"meta"}
+
+
+def test_a_step_takes_few_operations() -> None:
+    """Four passes over the memory for the parameters together, not some for each."""
+    model, si = mlp(), SynapticIntelligence(c=1.0)
+    trained(si, model)
+    si.consolidate(model)
+    backward(model)
+    with Operations() as operations:
+        si.observe(Step(model))
+        si.adjust(Step(model))
+        si.after_step(Step(model))
+    assert operations.names == ["_foreach_addcmul", "_foreach_sub", "_foreach_sub_", "_foreach_addcmul_"]
+
+
+def test_proximal_pull_stays_stable_where_the_explicit_one_diverges() -> None:
+    def distance(pull: Any) -> float:
+        model, si = Point([0.0]), SynapticIntelligence(c=1e4, pull=pull)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for target in (1.0, -1.0):
+            for _ in range(60):
+                optimizer.zero_grad()
+                (model.theta - target).square().sum().backward()
+                si.observe(Step(model))
+                si.adjust(Step(model))
+                optimizer.step()
+                si.after_step(Step(model, lr=0.1))
+            si.consolidate(model)
+        return abs(model.theta.item() - 1.0)
+
+    assert not distance("explicit") < 1e6
+    assert distance("proximal") < 1e-2
+
+
+def test_proximal_pull_wants_the_learning_rate() -> None:
+    model, si = mlp(), SynapticIntelligence(pull="proximal")
+    trained(si, model)
+    si.consolidate(model)
+    backward(model)
+    si.observe(Step(model))
+    with pytest.raises(ValueError, match="lr="):
+        si.after_step(Step(model))
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_pull_too_stiff_for_sgd_is_announced() -> None:
+    si = SynapticIntelligence(c=1e5)
+    learner = Learner(mlp(), si, heads(), Training(optimizer="sgd", lr=0.1))
+    with pytest.warns(UserWarning, match="proximal"):
+        learn(learner, class_stream()[:1])
+    assert si.stiffness == pytest.approx(
+        2e5 * max(float(v.max()) for k, v in si.state_dict().items() if k.startswith("importance.")), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("options", [{"c": -1.0}, {"c": float("nan")}, {"xi": 0.0}, {"xi": float("nan")}])
+def test_impossible_settings_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="c must be"):
+        SynapticIntelligence(**options)
+
+
+def test_a_copied_strategy_goes_on_like_the_original() -> None:
+    """A plain deep copy would look at copies of the parameters, which nobody moves, and silently do nothing."""
+    model, si = mlp(), SynapticIntelligence(c=1.0)
+    trained(si, model)
+    si.consolidate(model)
+    twin_model, twin = copy.deepcopy(model), copy.deepcopy(si)
+    again = copy.deepcopy(si)
+    trained(si, model)
+    trained(twin, twin_model)
+    assert_identical(si.state_dict(), twin.state_dict())
+    trained(again, model)
+    assert float(again.state_dict()["path.0.weight"].abs().max()) > 0
+
+
+def test_everything_of_a_run_is_in_its_state() -> None:
+    learner = Learner(mlp(), SynapticIntelligence(), heads(), Training(batch_size=16))
+    learn(learner, class_stream(), events=2)
+    names = {name for name in everything(learner) if name.startswith("strategy")}
+    kinds = ("path", "importance", "reference")
+    parameters = ("0.weight", "0.bias", "2.weight", "2.bias")
+    assert names == {"strategy experiences", *(f"strategy {k}.{p}" for k in kinds for p in parameters)}
