@@ -19,14 +19,13 @@ from PIL import Image
 
 from seamwise.vision.welds import realism
 from seamwise.vision.welds.radiograph import simulate_radiograph
-from seamwise.vision.welds.radiography import Radiography
 from seamwise.vision.welds.steel import STEEL_DOMAINS
 
 FILM_PITCH_MM = 0.0403
 SEED = 7
 Figures = dict[str, float]
 
-# Measured on the public films before this simulator was written; contrast and length from their truth list (203 entries).
+# Measured on the public films before this simulator was written; contrast and length from their list of 203 entries.
 ANCHORS = {
     "noise_sigma": "1.1-1.5",
     "correlation_1": ".82-.84",
@@ -56,6 +55,37 @@ QUARTILES = {  # ISO 6520-1 code: length mm, contrast in grey (quartiles, or the
     "4013": ((5, 200), (10, 35)),
     "402": ((6, 121), (10, 25)),
 }
+
+
+INTRODUCTION = """# Simulated weld radiographs beside real films
+
+Made by `python benchmarks/realism.py --data DIR --json docs/results/simulated-welds.json`.
+
+Real: eight scanned films of a public round robin, 40.3 um, 8 bit, with hand masks. Simulated: as many pictures of the
+domain `film-140kv-8mm-40um` at the same pitch and length, round robin mix, visible mask. Lowest / median / highest of
+the pictures, by the same code; beside them what was known before the simulator was written. Noise is measured in the
+flattest windows of 96 pixels (3.9 mm) less their quadratic trend, so the low slope is flatter than the known one,
+which was measured over longer stretches."""
+
+TOLD = """A linear discriminant on the texture of 64-pixel windows (power by frequency, correlations, skew, kurtosis;
+pictures held out one by one) tells real from simulated with AUC {all:.2f}, in the smoothest windows with {flat:.2f};
+.5 is chance. The real films taken in two halves, told apart in the same way: {real:.2f}."""
+
+DRAWN = """Defects as drawn on that film domain, the classes evenly mixed: lower quartile / median / upper quartile,
+beside the quartiles or the range of the round robin's truth list. Contrast is the peak difference in 8-bit grey."""
+
+REMARKS = """Where it is off, and what is not modelled:
+
+- The discriminant still tells the two apart in most windows: below .8 was the aim. The real films differ more from
+  each other (film type, scanner, one without any grain correlation) than simulated ones do.
+- `film-140kv-8mm-40um` is set after these very films (SNR_N 240, tall caps, broad windows); the other domains follow
+  tables of practice and have no real pictures to be held against here.
+- Gamma and film domains have SNR_N 80-120, above class A's minimum of 70: at a smaller one few defects stand out from
+  single pixels' noise, which is how visibility is defined here (contrast above 1.5 sigma; the eye does better on
+  large faint areas).
+- No JPEG artefacts, no pressure marks or stains, no burn-through, no double exposure of letters; scatter is one
+  Gaussian; grain is not made of grains; the source side weld of a double image is as sharp as the film side one.
+- Hand masks are generous, simulated ones exact, so CNR and length compare only roughly."""
 
 
 def measure(pixels: NDArray[np.uint8], mask: NDArray[np.uint8], pitch_mm: float) -> Figures:
@@ -96,7 +126,7 @@ def simulated_films(count: int) -> list[tuple[NDArray[np.uint8], NDArray[np.uint
 
 
 def defects_drawn(count: int) -> dict[str, dict[str, list[float] | int]]:
-    """Length and contrast quartiles of every kind of defect as the simulator draws it on a film, all kinds equally often."""
+    """Length and contrast quartiles of every kind of defect as drawn on a film, the classes evenly mixed."""
     domain = replace(
         STEEL_DOMAINS["film-140kv-8mm-40um"], width=1000, height=500, views=1, defects=4.0, defect_free=0.0
     )
@@ -136,15 +166,19 @@ def domain_rows(count: int) -> dict[str, Figures]:
 
 
 def montage(path: Path) -> None:
-    """One picture of every ready domain with defects, and one long film, all simulated."""
+    """Two pictures with defects of every small ready domain, and a long stretch of film, all simulated."""
     tiles = []
     for domain in STEEL_DOMAINS.values():
-        shown: Radiography = replace(domain, defect_free=0.0, defects=3.0, height=256, width=384)
-        tiles += [simulate_radiograph(shown, SEED, index).pixels.astype(np.uint8) for index in (1, 6)]
+        if domain.width == 384:
+            shown = replace(domain, defect_free=0.0, defects=3.0)
+            tiles += [simulate_radiograph(shown, SEED, index).pixels.astype(np.uint8) for index in (1, 6)]
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % 4)
     rows = [np.concatenate(tiles[start : start + 4], 1) for start in range(0, len(tiles), 4)]
-    Image.fromarray(np.concatenate(rows, 0)).resize((1152, 192 * len(rows)), Image.Resampling.LANCZOS).save(
-        path, optimize=True
-    )
+    sheet = Image.fromarray(np.concatenate(rows, 0)).resize((1152, 192 * len(rows)), Image.Resampling.LANCZOS)
+    film = replace(STEEL_DOMAINS["film-140kv-8mm-40um"], width=2304, height=600, defect_free=0.0, defects=5.0, views=1)
+    strip = Image.fromarray(simulate_radiograph(film.with_mix("even"), SEED, 4).pixels).resize((1152, 300))
+    both = np.concatenate([np.asarray(sheet), np.asarray(strip)])
+    Image.fromarray(both).save(path, optimize=True)
 
 
 def table(result: dict[str, object]) -> str:
@@ -156,35 +190,23 @@ def table(result: dict[str, object]) -> str:
     assert isinstance(drawn, dict)
     assert isinstance(domains, dict)
     assert isinstance(told, dict)
-    lines = [
-        "# Simulated weld radiographs beside real films",
-        "",
-        "Made by `python benchmarks/realism.py --data DIR --json docs/results/simulated-welds.json`. Real: eight scanned films of a",
-        "public round robin, 40.3 um, 8 bit, hand masks. Simulated: domain `film-140kv-8mm-40um` at the same pitch and length, round robin mix,",
-        "the visible mask. Lowest / median / highest of the pictures, by the same code; beside them what was known before the simulator was written.",
-        "",
-        "| figure | known | real films | simulated |",
-        "|---|---|---|---|",
-    ]
+    lines = [INTRODUCTION, "", "| figure | known | real films | simulated |", "|---|---|---|---|"]
     for key, known in ANCHORS.items():
         cells = [" / ".join(f"{v:.2f}" for v in rows[key]) for rows in (real, simulated)]
         lines.append(f"| {key.replace('_', ' ')} | {known} | {cells[0]} | {cells[1]} |")
     lines += [
         "",
-        f"A linear discriminant on the texture of 64-pixel windows tells real from simulated with AUC {told['all']:.2f} "
-        f"(pictures held out one by one; .5 is chance, below .8 was the aim). In windows beside the weld or smooth ones alone: {told['flat']:.2f}.",
+        TOLD.format(**told),
         "",
-        "Defects as drawn (film domain, all kinds equally often): quartiles, beside the truth list's quartiles or ranges.",
+        DRAWN,
         "",
         "| ISO 6520-1 | number | length mm | listed | contrast, grey | listed |",
         "|---|---|---|---|---|---|",
     ]
     for code, row in drawn.items():
-        length, contrast = QUARTILES[code]
         mine = [" / ".join(f"{v:g}" for v in row[key]) for key in ("length_mm", "contrast_grey")]
-        lines.append(
-            f"| {code} | {row['count']} | {mine[0]} | {length[0]:g}-{length[1]:g} | {mine[1]} | {contrast[0]:g}-{contrast[1]:g} |"
-        )
+        listed = [f"{low:g}-{high:g}" for low, high in QUARTILES[code]]
+        lines.append(f"| {code} | {row['count']} | {mine[0]} | {listed[0]} | {mine[1]} | {listed[1]} |")
     lines += [
         "",
         "Ready domains (noise and step in 8-bit grey; percent of pixels with a visible and with any drawn defect):",
@@ -193,7 +215,7 @@ def table(result: dict[str, object]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [f"| {name} | " + " | ".join(f"{v:g}" for v in row.values()) + " |" for name, row in domains.items()]
-    return "\n".join([*lines, "", str(result["remarks"]), "", "![Simulated pictures](simulated-welds.png)", ""])
+    return "\n".join([*lines, "", REMARKS, "", "![Simulated pictures](simulated-welds.png)", ""])
 
 
 def flat_features(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -211,9 +233,12 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     folder = arguments.data / "segmentation" / "weld_xray"
-    films = []
-    for path in sorted((folder / "images").glob("*.png")):
-        films.append((np.asarray(Image.open(path)), np.asarray(Image.open(folder / "masks" / path.name))))
+    films = [
+        (np.asarray(Image.open(path)), np.asarray(Image.open(folder / "masks" / path.name)))
+        for path in sorted((folder / "images").glob("*.png"))
+    ]
+    if not films:
+        raise SystemExit(f"{folder}/images holds no films; --data wants the folder that has segmentation/weld_xray")
     copies = simulated_films(len(films))
     features = [[realism.patch_features(p) for p, _ in group] for group in (films, copies)]
     smooth = [[flat_features(p) for p, _ in group] for group in (films, copies)]
@@ -223,10 +248,10 @@ def main() -> None:
         "separability": {
             "all": round(realism.separability(*features), 3),
             "flat": round(realism.separability(*smooth), 3),
+            "real": round(realism.separability(features[0][::2], features[0][1::2]), 3),
         },
         "defects_drawn": defects_drawn(150),
         "domains": domain_rows(12),
-        "remarks": REMARKS,
     }
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(result, indent=1) + "\n")
@@ -234,8 +259,6 @@ def main() -> None:
     montage(arguments.json.with_suffix(".png"))
     print(table(result))
 
-
-REMARKS = "TODO"
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seamwise.continual import Batch, Chain, Draw, Learner, Memory, Replay, Training
+from seamwise.continual import Batch, Chain, Classification, Draw, Learner, Memory, Replay, Training
 from seamwise.continual.memory import _rarest
 from tests.continual.problems import assert_identical, class_stream, flip, heads, learn, mlp, through_disk
 
@@ -30,15 +30,15 @@ def chi_square(counts: Tensor) -> float:
     return float(((counts - expected) ** 2 / expected).sum())
 
 
-@pytest.mark.parametrize("chunks", [1, 5, 60])
+@pytest.mark.parametrize("chunks", [1, 7])
 def test_a_reservoir_keeps_every_sample_with_the_same_probability(chunks: int) -> None:
     counts = torch.zeros(60)
-    for trial in range(600):
+    for trial in range(250):
         memory = Memory(6, "reservoir")
         for place, rows in enumerate(torch.arange(60).tensor_split(chunks)):
             memory.offer(numbered(60).rows(rows), Draw(("t", trial, place)))
         counts[kept(memory)] += 1
-    assert counts.sum() == 600 * 6
+    assert counts.sum() == 250 * 6
     assert chi_square(counts) < 59 + 4 * (2 * 59) ** 0.5  # mean and four deviations of chi-square with 59 degrees
     assert chi_square(counts) > 59 - 5 * (2 * 59) ** 0.5
 
@@ -48,7 +48,7 @@ def test_each_group_of_a_balanced_memory_is_a_reservoir(capacity: int) -> None:
     """Also where the places cannot be shared alike: groups one apart must not take turns, keeping the newest alone."""
     y = torch.tensor([0, 1] * 30)
     counts = torch.zeros(60)
-    for trial in range(600):
+    for trial in range(250):
         memory = Memory(capacity, "balanced")
         memory.offer(numbered(60, y), Draw(("t", trial)))
         counts[kept(memory)] += 1
@@ -256,19 +256,17 @@ def test_raw_samples_are_kept_and_augmented_anew() -> None:
     assert seen == [20, 20, 28, 28]
     assert replay.memory.kept is not None
     for x, task, index in zip(replay.memory.kept.x, replay.memory.kept.task, replay.memory.kept.index, strict=True):
-        assert torch.equal(x, stream[int(task)].train.x[index])  # type: ignore[attr-defined]
+        assert torch.equal(x, stream[int(task)].train.x[index])
 
 
 def test_replay_remembers() -> None:
     """Forgetting of the first experience on a shared head, with and without a memory."""
-    from seamwise.continual import Classification
-
     errors = {}
     for capacity in (1, 30):
         stream = class_stream()
         learner = Learner(mlp(), Chain(Replay(capacity)), Classification(), Training(batch_size=16, epochs=20, lr=0.02))
         learn(learner, stream)
         data = stream[0].train
-        wrong = learner.model(data.x).argmax(1) != data.y  # type: ignore[attr-defined]
+        wrong = learner.model(data.x).argmax(1) != data.y
         errors[capacity] = float(wrong.float().mean())
     assert errors[30] < 0.2 < 0.8 < errors[1]

@@ -77,7 +77,9 @@ CASES = {
         flip,
     ),
     "phases": Case(lambda: Chain(ThreePhases(), SynapticIntelligence(c=1.0)), replace(FAST, schedule="cosine")),
-    "phases sgd": Case(lambda: Chain(ThreePhases(), Replay(4)), replace(FAST, optimizer="sgd", keep_optimizer=True), flip),
+    "phases sgd": Case(
+        lambda: Chain(ThreePhases(), Replay(4)), replace(FAST, optimizer="sgd", keep_optimizer=True), flip
+    ),
     "bf16": Case(lambda: SynapticIntelligence(c=1.0), replace(FAST, bf16=True, steps=4)),
     "frozen statistics": Case(lambda: SynapticIntelligence(c=1.0), replace(FAST, batchnorm="freeze")),
     "heads": Case(lambda: Chain(Replay(6), SynapticIntelligence(c=1.0)), FAST, pictures=False),
@@ -150,8 +152,8 @@ def test_the_layout_of_the_weights_survives() -> None:
     second = case.learner()
     second.load_state_dict(through_disk(first.state_dict()))
     learn(second, case.stream(), 1)
-    assert second.model.down.weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[operator, union-attr]
-    assert not second.model.down.weight.is_contiguous()  # type: ignore[operator, union-attr]
+    assert second.model.down.weight.is_contiguous(memory_format=torch.channels_last)
+    assert not second.model.down.weight.is_contiguous()
     assert isinstance(second.strategy, SynapticIntelligence)
     for p, *tensors in second.strategy.bound:
         assert {t.stride() for t in tensors} == {p.stride()}
@@ -171,7 +173,7 @@ def test_another_seed_is_another_run() -> None:
     one, two = case.learner(), Learner(tiny_unet(), Finetuning(), Pixels(), case.training, seed=12)
     learn(one, case.stream())
     learn(two, case.stream())
-    assert not torch.equal(one.model.down.weight, two.model.down.weight)  # type: ignore[arg-type, union-attr]
+    assert not torch.equal(one.model.down.weight, two.model.down.weight)
 
 
 def saved() -> dict[str, Any]:
@@ -264,7 +266,7 @@ def test_a_head_that_joins_later_trains_under_fused_sgd() -> None:
             return model["first"](x) if counter[0] < 7 else model["first"](x) + model["second"](x)
 
         counter = [0]
-        model.forward = forward  # type: ignore[method-assign]
+        model.forward = forward
         settings = Training(batch_size=8, optimizer="sgd", lr=0.1, fused=fused, keep_optimizer=True)
         learner = Learner(model, Finetuning(), heads(), settings)
         for _ in learner.fit(class_stream()):

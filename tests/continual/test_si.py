@@ -171,7 +171,11 @@ def test_no_strength_is_finetuning_bit_for_bit(optimizer: Any) -> None:
 
 def test_no_strength_beside_replay_is_replay_bit_for_bit() -> None:
     weights = []
-    for strategy in (Replay(9), Chain(Replay(9), SynapticIntelligence(c=0)), Chain(SynapticIntelligence(c=0), Replay(9))):
+    for strategy in (
+        Replay(9),
+        Chain(Replay(9), SynapticIntelligence(c=0)),
+        Chain(SynapticIntelligence(c=0), Replay(9)),
+    ):
         learner = Learner(mlp(), strategy, heads(), Training(batch_size=16, epochs=3))
         learn(learner, class_stream())
         weights.append(dict(learner.model.state_dict()))
@@ -242,7 +246,7 @@ def test_a_parameter_without_gradient_rests(weight_decay: float) -> None:
 
     def step(optimizer: torch.optim.Optimizer, names: Sequence[str]) -> None:
         optimizer.zero_grad()
-        sum(model[name](torch.ones(4, 3)).square().sum() for name in names).backward()  # type: ignore[union-attr]
+        sum(model[name](torch.ones(4, 3)).square().sum() for name in names).backward()
         si.observe(Step(model))
         si.adjust(Step(model))
         optimizer.step()
@@ -341,7 +345,9 @@ def test_extra_terms_stay_out_of_the_path_and_replayed_samples_are_in_it() -> No
     learn(plain, stream, events=5)
     for name, path in witness.path.items():
         torch.testing.assert_close(si.state_dict()[f"path.{name}"], path, rtol=1e-4, atol=1e-6)
-    differences = [(p - q).abs().max().item() for p, q in zip(*(m.model.parameters() for m in (learner, plain)), strict=True)]
+    differences = [
+        (p - q).abs().max().item() for p, q in zip(*(m.model.parameters() for m in (learner, plain)), strict=True)
+    ]
     assert max(differences) > 1e-3  # the extra term did move the parameters
 
 

@@ -174,17 +174,19 @@ def replay_log(
     table.end_task()
 
 
-def learned(options: dict[str, str], optimizer: str, fused: bool) -> tuple[SynapticIntelligence, torch.nn.Module, AuthorsTable]:
+def learned(
+    options: dict[str, str], optimizer: str, fused: bool
+) -> tuple[SynapticIntelligence, torch.nn.Module, AuthorsTable]:
     """Three tasks learned by the learner and by the twin."""
     log: list[tuple[int, Tensor]] = []
     stream = class_stream(dtype=torch.float64, log=log, noise=2.5)
     model = mlp(dtype=torch.float64)
-    table = AuthorsTable(numpy_of(model), c=0.5, xi=0.02, **options)  # type: ignore[arg-type]
-    si = SynapticIntelligence(c=0.5, xi=0.02, **options)  # type: ignore[arg-type]
-    settings = Training(batch_size=4, epochs=4, optimizer=optimizer, lr=LR[optimizer], fused=fused)  # type: ignore[arg-type]
+    table = AuthorsTable(numpy_of(model), c=0.5, xi=0.02, **options)
+    si = SynapticIntelligence(c=0.5, xi=0.02, **options)
+    settings = Training(batch_size=4, epochs=4, optimizer=optimizer, lr=LR[optimizer], fused=fused)
     learn(Learner(model, si, heads(), settings), stream)
-    xs = [e.train.x.numpy() for e in stream]  # type: ignore[attr-defined]
-    ys = [e.train.y.numpy() for e in stream]  # type: ignore[attr-defined]
+    xs = [e.train.x.numpy() for e in stream]
+    ys = [e.train.y.numpy() for e in stream]
     replay_log(table, log, optimizer, xs, ys)
     return si, model, table
 
@@ -215,8 +217,8 @@ def test_own_loop_agrees_with_the_table_at_every_step(optimizer: str, max_norm: 
     table = AuthorsTable(numpy_of(model), c=0.5, xi=0.02, max_norm=max_norm)
     si = SynapticIntelligence(c=0.5, xi=0.02)
     for task, classes in CLASS_SETS.items():
-        x, y = stream[task].train.x, stream[task].train.y  # type: ignore[attr-defined]
-        hand, own = OPTIMIZERS[optimizer](), build_optimizer(optimizer, model.parameters(), LR[optimizer])  # type: ignore[arg-type]
+        x, y = stream[task].train.x, stream[task].train.y
+        hand, own = OPTIMIZERS[optimizer](), build_optimizer(optimizer, model.parameters(), LR[optimizer])
         si.begin(model)
         for _ in range(15):
             own.zero_grad()

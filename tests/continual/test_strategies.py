@@ -135,8 +135,8 @@ def test_finetuning_is_a_plain_loop_bit_for_bit(optimizer: Any) -> None:
         data, classes = stream[t].train, CLASS_SETS[t]
         logits = torch.full((len(rows), 6), -1e9)
         own.zero_grad()
-        logits[:, list(classes)] = model(data.x[rows])[:, list(classes)]  # type: ignore[attr-defined]
-        losses = F.cross_entropy(logits, data.y[rows], reduction="none")  # type: ignore[attr-defined]
+        logits[:, list(classes)] = model(data.x[rows])[:, list(classes)]
+        losses = F.cross_entropy(logits, data.y[rows], reduction="none")
         (losses * torch.full((len(rows),), 1 / len(rows))).sum().backward()
         own.step()
     assert len(log) == EVENTS - 3
@@ -221,7 +221,7 @@ def test_an_extra_term_alone_moves_the_right_places_in_any_layout() -> None:
 
     class Slope(Strategy):
         def extra_loss(self, step: Step) -> Tensor:
-            return (step.model.unused.weight * direction).sum()  # type: ignore[operator, union-attr]
+            return (step.model.unused.weight * direction).sum()
 
     model = TwoParts().to(memory_format=torch.channels_last)
     before = model.unused.weight.detach().clone()
@@ -291,12 +291,17 @@ def test_options_go_to_the_strategy_that_has_them() -> None:
     assert isinstance(si, SynapticIntelligence)
     assert isinstance(replay, Replay)
     assert (si.c, replay.capacity, replay.policy) == (2.0, 7, "reservoir")
-    assert build_strategy("ewc", {"samples": None}).samples is None  # type: ignore[attr-defined]
+    assert build_strategy("ewc", {"samples": None}).samples is None
 
 
 def test_the_catalogue_tells_its_parameters() -> None:
     assert parameters("si").keys() == {"c", "xi", "clamp", "first_reference", "pull", "copy_gradient"}
     assert parameters("si")["c"].default == 0.1
     assert not parameters("joint")
-    assert [protocol(name) for name in ("si", "si+replay", "joint", "separate")] == ["stream", "stream", "joint", "separate"]
+    assert [protocol(name) for name in ("si", "si+replay", "joint", "separate")] == [
+        "stream",
+        "stream",
+        "joint",
+        "separate",
+    ]
     assert nearest("zzz", ["abc", "def"]) == " (there are: abc, def)"

@@ -191,6 +191,27 @@ def test_masks_cover_what_flaws_change(domain: PhasedArray) -> None:
     assert inside > 0.9 * total > 0
 
 
+def test_cold_plastic_shows_echo_and_mask_too_near() -> None:
+    only_voids = {
+        "mix_crack": 0.0,
+        "mix_lack_of_fusion": 0.0,
+        "mix_lack_of_penetration": 0.0,
+        "mix_slag_inclusion": 0.0,
+    }
+    frost = replace(BUTT, temperature_c=-20.0, temperature_sd_c=0.0, sound_share=0.0, flaw_db=12.0, **only_voids)
+    checked = 0
+    for weld in range(6):
+        picture = simulate_scan(frost, 6, weld * frost.views)
+        silent = simulate_scan(replace(frost, flaw_db=-200.0), 6, weld * frost.views)
+        if picture.visible.any():
+            gained = picture.pixels.astype(int) - silent.pixels
+            assert picture.mask[np.unravel_index(gained.argmax(), gained.shape)] == CLASSES.index("porosity")
+            checked += 1
+        # 400 m/s faster than the instrument believes.
+        assert picture.facts["shown_over_true_range"] == pytest.approx(2250 / 2650, abs=1e-3)
+    assert checked >= 3
+
+
 def test_visible_is_a_part_of_the_mask_and_grows_with_level() -> None:
     shares = []
     for level in (-25.0, 0.0, 15.0):

@@ -163,7 +163,7 @@ def _foreground(
     logits, target, valid = _prepare(logits, target, ignore)
     classes = torch.arange(1, logits.shape[1], device=logits.device)
     valid = valid.flatten(1).unsqueeze(1)  # (N, 1, P)
-    truth = (target.flatten(1).unsqueeze(1) == classes[:, None]).to(logits.dtype) * valid  # (N, K-1, P)
+    truth = (target.flatten(1).unsqueeze(1) == classes[:, None]).to(logits.dtype)  # (N, K-1, P); ignored: background
     p = logits.softmax(1)[:, 1:].flatten(2) * valid
     present = truth.sum(2) > 0  # (N, K-1)
     zero = p.new_zeros(())

@@ -25,7 +25,7 @@ class FCN(Network):
         norm: str = "group",
         dropout: float = 0.0,
         residual: bool = False,
-        prior: float | None = 0.05,
+        prior: float | None = 0.01,
     ) -> None:
         super().__init__(checked_spec("fcn", locals()), stride=32)
         widths = [min(width * 2**level, max(widest, width)) for level in range(5)]

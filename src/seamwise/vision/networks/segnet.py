@@ -26,7 +26,7 @@ class SegNet(Network):
         norm: str = "group",
         dropout: float = 0.0,
         residual: bool = False,
-        prior: float | None = 0.05,
+        prior: float | None = 0.01,
     ) -> None:
         super().__init__(checked_spec("segnet", locals()), stride=2**depth)
         widths = [min(width * 2**level, max(widest, width)) for level in range(depth)]

@@ -17,7 +17,7 @@ class UNet(Network):
 
     width: channels of the first level, doubled at each of the `depth` halvings up to `widest`. stem: "full" is the
     classic network; "half" works at half the resolution and adds full-resolution detail at the end from a few
-    channels, at a fifth of the time; the features are then its last two maps, the fine and the wide one. norm:
+    channels, at a third of the time; the features are then its last two maps, the fine and the wide one. norm:
     "group" (default), "batch" or "none". dropout: probability of dropping a channel after each block. residual:
     shortcuts around blocks. prior: initial probability of all foreground together; None for even odds.
     """
@@ -33,7 +33,7 @@ class UNet(Network):
         norm: str = "group",
         dropout: float = 0.0,
         residual: bool = False,
-        prior: float | None = 0.05,
+        prior: float | None = 0.01,
     ) -> None:
         super().__init__(checked_spec("unet", locals()), stride=2**depth)
         half = stem == "half"

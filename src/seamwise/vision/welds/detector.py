@@ -34,7 +34,7 @@ def noise_sd(domain: Radiography, exposure: Floats) -> Floats:
     """Standard deviation of the random noise in the signal at every exposure.
 
     Panel: Poisson quanta and read noise. Film: granularity, which grows with the root of density (ASTM E1815), set so
-    that the base metal has the wanted SNR (dD = 0.434 G dE/E with G = 2.3 (D - D0)). CR: quanta, capped by plate structure.
+    that the base metal has the wanted SNR (dD = 0.434 G dE/E with G = 2.3 (D - D0)). CR: quanta and structure.
     """
     dose = np.maximum(exposure * domain.dose, _LEAST)
     if domain.detector == "film":

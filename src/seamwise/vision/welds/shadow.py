@@ -33,6 +33,11 @@ class Shadow:
     facts: dict[str, object] = field(default_factory=dict)
 
 
+def _reach(a: float, b: float, turn: float) -> tuple[float, float]:
+    """Half the width and height of the box around a turned ellipse."""
+    return float(np.hypot(a * np.cos(turn), b * np.sin(turn))), float(np.hypot(a * np.sin(turn), b * np.cos(turn)))
+
+
 class Stencil:
     """A drawing board over a rectangle of the picture.
 
@@ -61,23 +66,25 @@ class Stencil:
         The steel lost is its chord 2 c sqrt(1 - r^2); `part` is the share of a void's contrast that its filling leaves.
         """
         a, b, c = half
-        reach = max(a, b)
-        window = self._window(x - reach, y - reach, x + reach, y + reach)
+        wide, tall = _reach(a, b, turn)
+        window = self._window(x - wide, y - tall, x + wide, y + tall)
         if window is None:
             return
         rows, cols, px, py = window
         along = (px - x) * np.cos(turn) + (py - y) * np.sin(turn)
         beside = (py - y) * np.cos(turn) - (px - x) * np.sin(turn)
         chord = 2 * c * np.sqrt(np.clip(1 - (along / a) ** 2 - (beside / b) ** 2, 0, None))
-        self._put(rows, cols, chord * part, exact_volume=4 / 3 * np.pi * a * b * c * part, small=reach < self.pitch_mm)
+        self._put(
+            rows, cols, chord * part, exact_volume=4 / 3 * np.pi * a * b * c * part, small=max(a, b) < self.pitch_mm
+        )
 
     def ragged(
         self, x: float, y: float, half: tuple[float, float, float], turn: float, rng: np.random.Generator, part: float
     ) -> None:
-        """An angular patch: corners at random radii joined by straight lines, uneven inside, with a steep rim."""
+        """An angular patch with corners at random radii, uneven inside, steep at its rim; arguments of `ellipsoid`."""
         a, b, c = half
-        reach = max(a, b) * 1.4
-        window = self._window(x - reach, y - reach, x + reach, y + reach)
+        wide, tall = _reach(1.4 * a, 1.4 * b, turn)
+        window = self._window(x - wide, y - tall, x + wide, y + tall)
         if window is None:
             return
         rows, cols, px, py = window

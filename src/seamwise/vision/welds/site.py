@@ -53,7 +53,7 @@ class Site:
         return float(rng.uniform(0.04, 0.96) * self.length_mm)
 
     def board(self, x0: float, x1: float, reach_mm: float | None = None) -> Stencil:
-        """A drawing board over a stretch of the weld, `reach_mm` to both sides of its centre (all the cap by default)."""
+        """A drawing board over a stretch of the weld, `reach_mm` either side of its centre (all the cap by default)."""
         x = np.linspace(x0, x1, 24)
         centre = self.centre_mm(x)
         if reach_mm is None:

@@ -1,0 +1,182 @@
+"""What Synaptic Intelligence costs a training step: python benchmarks/si_step.py [--json FILE] [--rounds N]
+
+Each round runs a few steps of every loop, one after another, so that all meet the same noise; a ratio is the median of the
+rounds' ratios with the interval that holds the middle 90 % of its bootstrap. Loops: a bare one with torch's default
+Adam, a bare one with fused Adam, and the fused one with SI in its second experience, when the pull is on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from seamwise.continual import Step, SynapticIntelligence
+from seamwise.continual.optimizers import build_optimizer
+from seamwise.vision.networks import build_network
+
+
+def mlp(width: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(784, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
+
+
+def unet() -> nn.Module:
+    return build_network("unet", 1, 2, width=16).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+# name -> (network, input shape, target shape, classes, steps a round)
+CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...], int, int]] = {
+    "small": (lambda: mlp(256), (64, 784), (64,), 10, 40),
+    "big": (lambda: mlp(2000), (256, 784), (256,), 10, 3),
+    "unet": (unet, (4, 1, 128, 128), (4, 128, 128), 2, 2),
+}
+
+
+class Loop:
+    """One network with its optimizer, with SI or without."""
+
+    def __init__(self, case: str, *, fused: bool, si: bool, experiences: int = 1) -> None:
+        build, x, y, classes, self.steps = CASES[case]
+        torch.manual_seed(0)
+        self.model = build()
+        self.x, self.y = torch.rand(x), torch.randint(classes, y)
+        params = list(self.model.parameters())
+        self.optimizer = build_optimizer("adam", params, 1e-3, fused=True) if fused else torch.optim.Adam(params)
+        self.si = SynapticIntelligence(c=0.1) if si else None
+        self.step = Step(self.model)
+        if self.si is not None:
+            for _ in range(experiences):
+                self.si.begin(self.model)
+                self.run(1)
+                self.si.consolidate(self.model)
+            self.si.begin(self.model)
+
+    def run(self, steps: int) -> float:
+        """Seconds a step."""
+        start = time.perf_counter()
+        for _ in range(steps):
+            self.optimizer.zero_grad()
+            F.cross_entropy(self.model(self.x), self.y).backward()  # type: ignore[no-untyped-call]
+            if self.si is not None:
+                self.si.observe(self.step)
+                self.si.adjust(self.step)
+            self.optimizer.step()
+            if self.si is not None:
+                self.si.after_step(self.step)
+        return (time.perf_counter() - start) / steps
+
+
+def ratio(over: list[float], under: list[float]) -> dict[str, float]:
+    """Median of paired ratios, with the middle 90 % of its bootstrap."""
+    paired = torch.tensor([a / b for a, b in zip(over, under, strict=True)])
+    picks = torch.randint(len(paired), (2000, len(paired)), generator=torch.Generator().manual_seed(0))
+    medians = paired[picks].median(1).values
+    low, high = medians.quantile(torch.tensor([0.05, 0.95])).tolist()
+    return {"median": round(statistics.median(paired.tolist()), 3), "low": round(low, 3), "high": round(high, 3)}
+
+
+def measure(loops: dict[str, Loop], rounds: int) -> dict[str, list[float]]:
+    """Seconds a step of each loop in each round; the order turns around from round to round."""
+    times: dict[str, list[float]] = {name: [] for name in loops}
+    for loop in loops.values():
+        loop.run(loop.steps)
+    for number in range(rounds):
+        for name in list(loops)[:: 1 if number % 2 else -1]:
+            times[name].append(loops[name].run(loops[name].steps))
+    return times
+
+
+def costs(case: str, rounds: int) -> dict[str, Any]:
+    loops = {
+        "default": Loop(case, fused=False, si=False),
+        "fused": Loop(case, fused=True, si=False),
+        "si": Loop(case, fused=True, si=True),
+    }
+    times = measure(loops, rounds)
+    return {
+        "si_over_default_adam": ratio(times["si"], times["default"]),
+        "si_over_fused_adam": ratio(times["si"], times["fused"]),
+        "fused_over_default_adam": ratio(times["fused"], times["default"]),
+        "default_adam_ms": round(1000 * statistics.median(times["default"]), 3),
+    }
+
+
+def growth(rounds: int) -> dict[str, float]:
+    """A step in the 100th experience against one in the second."""
+    loops = {"late": Loop("small", fused=True, si=True, experiences=99), "early": Loop("small", fused=True, si=True)}
+    times = measure(loops, rounds)
+    return ratio(times["late"], times["early"])
+
+
+class Allocations(TorchDispatchMode):
+    """Bytes of the tensors that operations make anew (not in place)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        given = {leaf.untyped_storage().data_ptr() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor) and leaf.untyped_storage().data_ptr() not in given:
+                self.bytes += leaf.numel() * leaf.element_size()
+        return result
+
+
+def memory(case: str) -> dict[str, float]:
+    """Bytes a parameter: kept between steps, carried scratch, and made anew within a step."""
+    loop = Loop(case, fused=True, si=True)
+    assert loop.si is not None
+    parameters = sum(p.numel() for p in loop.model.parameters())
+    loop.run(1)
+    kept = sum(t.numel() * t.element_size() for t in loop.si.state_dict().values() if isinstance(t, Tensor))
+    carried = sum(t.numel() * t.element_size() for t in loop.si.displacement)
+    loop.optimizer.zero_grad()
+    F.cross_entropy(loop.model(loop.x), loop.y).backward()  # type: ignore[no-untyped-call]
+    with Allocations() as made:
+        loop.si.observe(loop.step)
+        loop.si.adjust(loop.step)
+        loop.si.after_step(loop.step)
+    return {
+        "parameters": parameters,
+        "bytes_kept_per_parameter": kept / parameters,
+        "bytes_carried_scratch_per_parameter": carried / parameters,
+        "bytes_made_within_a_step_per_parameter": made.bytes / parameters,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
+    parser.add_argument("--rounds", type=int, default=60, help="rounds of each comparison (default 60)")
+    options = parser.parse_args()
+    result: dict[str, Any] = {"name": "si_step", "torch": str(torch.__version__), "rounds": options.rounds}
+    result["instructions"] = torch.backends.cpu.get_cpu_capability()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        for case in CASES:
+            figures = costs(case, options.rounds)
+            result[f"{case}_threads_{threads}"] = figures
+            shown = "  ".join(f"{k} {v['median']:.2f}" for k, v in figures.items() if isinstance(v, dict))
+            print(f"{case:6} {threads} threads: {shown}  ({figures['default_adam_ms']} ms)", flush=True)
+    torch.set_num_threads(1)
+    result["experience_100_over_2"] = growth(2 * options.rounds)
+    result["memory"] = memory("big")
+    print(f"100th over 2nd experience: {result['experience_100_over_2']}\nmemory: {result['memory']}")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
