@@ -80,7 +80,7 @@ REMARKS = """Where it is off, and what is not modelled:
   each other (film type, scanner, one without any grain correlation) than simulated ones do.
 - `film-140kv-8mm-40um` is set after these very films (SNR_N 240, tall caps, broad windows); the other domains follow
   tables of practice and have no real pictures to be held against here.
-- Gamma and film domains have SNR_N 80-120, above class A's minimum of 70: at a smaller one few defects stand out from
+- Gamma and film domains have SNR_N 100-120, above class A's minimum of 70: at a smaller one few defects stand out from
   single pixels' noise, which is how visibility is defined here (contrast above 1.5 sigma; the eye does better on
   large faint areas).
 - No JPEG artefacts, no pressure marks or stains, no burn-through, no double exposure of letters; scatter is one
@@ -172,11 +172,12 @@ def montage(path: Path) -> None:
         if domain.width == 384:
             shown = replace(domain, defect_free=0.0, defects=3.0)
             tiles += [simulate_radiograph(shown, SEED, index).pixels.astype(np.uint8) for index in (1, 6)]
-    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % 4)
+    more = replace(STEEL_DOMAINS["film-180kv-10mm"], defect_free=0.0, defects=3.0)
+    tiles += [simulate_radiograph(more, SEED, 9 + number).pixels.astype(np.uint8) for number in range(-len(tiles) % 4)]
     rows = [np.concatenate(tiles[start : start + 4], 1) for start in range(0, len(tiles), 4)]
-    sheet = Image.fromarray(np.concatenate(rows, 0)).resize((1152, 192 * len(rows)), Image.Resampling.LANCZOS)
+    sheet = Image.fromarray(np.concatenate(rows, 0)).resize((1024, 171 * len(rows)), Image.Resampling.LANCZOS)
     film = replace(STEEL_DOMAINS["film-140kv-8mm-40um"], width=2304, height=600, defect_free=0.0, defects=5.0, views=1)
-    strip = Image.fromarray(simulate_radiograph(film.with_mix("even"), SEED, 4).pixels).resize((1152, 300))
+    strip = Image.fromarray(simulate_radiograph(film.with_mix("even"), SEED, 4).pixels).resize((1024, 267))
     both = np.concatenate([np.asarray(sheet), np.asarray(strip)])
     Image.fromarray(both).save(path, optimize=True)
 

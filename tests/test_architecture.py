@@ -31,13 +31,13 @@ def files(below: str = "") -> list[Path]:
     return sorted((SOURCE / below).rglob("*.py"))
 
 
-def imports(path: Path, typing_only: bool = True) -> Iterator[str]:
-    """Full names of all modules a file imports, wherever in it; names from our own packages as modules."""
+def imports(path: Path, for_types: bool = True) -> Iterator[str]:
+    """Full names of all modules a file imports, wherever in it, with or without those under `if TYPE_CHECKING`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped: set[ast.AST] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            skipped |= set(ast.walk(node)) if not typing_only else set()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not for_types:
+            skipped |= set(ast.walk(node))
     for node in ast.walk(tree):
         if node in skipped:
             continue
@@ -64,7 +64,7 @@ def layer(path: Path) -> str:
 
 def ours(path: Path) -> set[str]:
     """The layers of the package that a file imports."""
-    names = {name.split(".") for name in ()} or {tuple(name.split(".")) for name in imports(path)}
+    names = [name.split(".") for name in imports(path)]
     return {parts[1] for parts in names if parts[0] == "seamwise" and len(parts) > 1}
 
 
@@ -93,7 +93,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {}
     for path in files():
         name = ".".join(("seamwise", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
-        graph[name] = {n for n in imports(path, typing_only=False) if n.startswith("seamwise.") and n != name}
+        graph[name] = {n for n in imports(path, for_types=False) if n.startswith("seamwise.") and n != name}
     while graph:
         leaves = {name for name, needed in graph.items() if not needed & graph.keys()}
         assert leaves, f"a circle among {sorted(graph)}"

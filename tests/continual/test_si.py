@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -153,7 +154,7 @@ def path_error(lr: float, steps: int) -> float:
 def test_paths_sum_to_the_loss_drop_as_the_steps_shrink() -> None:
     errors = [path_error(0.2 / n, 40 * n) for n in (1, 2, 4, 8)]
     assert errors[-1] < 0.02
-    for wide, narrow in zip(errors, errors[1:], strict=False):
+    for wide, narrow in pairwise(errors):
         assert 1.7 < wide / narrow < 2.3  # first order in the learning rate
 
 
@@ -183,13 +184,15 @@ def test_no_strength_beside_replay_is_replay_bit_for_bit() -> None:
     assert_identical(weights[0], weights[2])
 
 
-@pytest.mark.parametrize("clamp", ["accumulated", "experience"])
-def test_importance_is_never_negative(clamp: Any) -> None:
-    si = SynapticIntelligence(c=1.0, clamp=clamp)
-    learn(Learner(mlp(), si, heads(), Training(batch_size=8, epochs=3, lr=0.05)), class_stream())
-    omegas = [value for name, value in si.state_dict().items() if name.startswith("importance.")]
-    assert min(float(omega.min()) for omega in omegas) >= 0
-    assert max(float(omega.max()) for omega in omegas) > 0
+@pytest.mark.parametrize("clamp", ["accumulated", "experience", "none"])
+def test_importance_is_never_negative_unless_left_uncut(clamp: Any) -> None:
+    """Adam so fast that some parameters end up having raised the loss."""
+    si = SynapticIntelligence(c=0.5, xi=0.02, clamp=clamp)
+    settings = Training(batch_size=4, epochs=4, lr=0.5)
+    learn(Learner(mlp(dtype=torch.float64), si, heads(), settings), class_stream(dtype=torch.float64, noise=2.5))
+    omegas = torch.cat([value.flatten() for name, value in si.state_dict().items() if name.startswith("importance.")])
+    assert (float(omegas.min()) < 0) == (clamp == "none")
+    assert float(omegas.max()) > 0
 
 
 def trained(si: SynapticIntelligence, model: nn.Module, steps: int = 5, lr: float = 0.05) -> None:

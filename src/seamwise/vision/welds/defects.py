@@ -11,7 +11,7 @@ from seamwise.vision.welds.site import Site
 POROSITY, SLAG = CLASSES.index("porosity"), CLASSES.index("slag inclusion")
 
 
-def _spread(rng: np.random.Generator, median: float, quartile: float, low: float, high: float) -> float:
+def drawn_size(rng: np.random.Generator, median: float, quartile: float, low: float, high: float) -> float:
     """A log-normal draw by its median and upper quartile, cut to a range."""
     sigma = np.log(quartile / median) / 0.674
     return float(np.clip(median * np.exp(rng.normal(0, sigma)), low, high))
@@ -37,7 +37,7 @@ def _pore(site: Site, rng: np.random.Generator, diameter: float) -> tuple[float,
 
 
 def _single(site: Site, rng: np.random.Generator) -> Shadow | None:
-    diameter = _spread(rng, 0.86, 1.3, 0.25, 4.0)
+    diameter = drawn_size(rng, 0.86, 1.3, 0.25, 4.0)
     x = site.anywhere(rng)
     side = float(rng.choice((-1, 1)))
     y = float(site.centre_mm(x) + side * site.edge_mm(x, side) * min(abs(rng.normal(0, 0.4)), 0.85))
@@ -49,12 +49,12 @@ def _single(site: Site, rng: np.random.Generator) -> Shadow | None:
 
 
 def _cluster(site: Site, rng: np.random.Generator) -> Shadow | None:
-    length = _spread(rng, 8, 11, 3, 40)
+    length = drawn_size(rng, 8, 11, 3, 40)
     x = site.anywhere(rng)
     half = 0.5 * float(site.edge_mm(x, 1) + site.edge_mm(x, -1))
     offset = rng.normal(0, 0.3) * half
     count = int(rng.integers(5, 16) * np.clip(length / 8, 0.8, 2.6))
-    size = _spread(rng, 0.42, 0.56, 0.22, 0.9)  # pores of one cause are alike
+    size = drawn_size(rng, 0.42, 0.56, 0.22, 0.9)  # pores of one cause are alike
     board = site.board(x - length / 2 - 1, x + length / 2 + 1)
     for _ in range(count):
         px = x + np.clip(rng.normal(0, length / 5), -length / 2, length / 2)
@@ -67,11 +67,11 @@ def _cluster(site: Site, rng: np.random.Generator) -> Shadow | None:
 
 
 def _string(site: Site, rng: np.random.Generator) -> Shadow | None:
-    length = _spread(rng, 15, 26, 8, 76)
+    length = drawn_size(rng, 15, 26, 8, 76)
     start = site.anywhere(rng) - length / 2
     edge = float(rng.choice((-1.0, 0.0, 1.0)))
     board = site.board(start - 1, start + length + 1)
-    x, size, count = start, _spread(rng, 0.6, 0.85, 0.3, 1.4), 0
+    x, size, count = start, drawn_size(rng, 0.6, 0.85, 0.3, 1.4), 0
     while x < start + length:
         lateral = site.root_mm(x) + edge * 0.9 * site.root_half_mm(x) + rng.normal(0, 0.15)
         half = _pore(site, rng, float(np.clip(size * rng.lognormal(0, 0.3), 0.2, 2.0)))
@@ -89,7 +89,7 @@ def _tadpoles(site: Site, rng: np.random.Generator, code: str) -> Shadow | None:
     board = site.board(x0 - 3, x0 + spacing * count + 3)
     longest = 0.0
     for number in range(count):
-        longest = max(longest, length := _spread(rng, 1.5, 2.6, 0.7, 6) * (1.5 if code == "2016" else 1.0))
+        longest = max(longest, length := drawn_size(rng, 1.5, 2.6, 0.7, 6) * (1.5 if code == "2016" else 1.0))
         side = 1.0 if (number % 2 == 0) == (code == "2016") else float(rng.choice((-1, 1)))
         x = x0 + spacing * number * (1 + 0.2 * rng.normal())
         lateral = side * site.edge_mm(x, side) * rng.uniform(0.1, 0.55)
@@ -116,7 +116,7 @@ def _thickness(site: Site, rng: np.random.Generator, median: float) -> float:
 
 
 def _spots(site: Site, rng: np.random.Generator, filling: float) -> Shadow | None:
-    length = _spread(rng, 5.2, 7.2, 2, 10)
+    length = drawn_size(rng, 5.2, 7.2, 2, 10)
     x = site.anywhere(rng)
     side = float(rng.choice((-1, 1)))
     offset = side * site.edge_mm(x, side) * rng.uniform(0.05, 0.6)
@@ -136,7 +136,7 @@ def _spots(site: Site, rng: np.random.Generator, filling: float) -> Shadow | Non
 
 
 def _tracks(site: Site, rng: np.random.Generator, filling: float) -> Shadow | None:
-    length = _spread(rng, 26, 45, 12, 200)
+    length = drawn_size(rng, 26, 45, 12, 200)
     start = site.anywhere(rng) - length / 2
     apart = rng.uniform(2, 6)
     board = site.board(start, start + length)

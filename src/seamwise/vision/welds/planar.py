@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from seamwise.vision.welds.defects import _spread
+from seamwise.vision.welds.defects import drawn_size
 from seamwise.vision.welds.picture import CLASSES
 from seamwise.vision.welds.seam import Doubles
 from seamwise.vision.welds.shadow import Shadow, Stencil
@@ -72,17 +72,17 @@ def _branch(
 
 def _depth(site: Site, rng: np.random.Generator) -> float:
     """Height of a crack: from 1 mm to half the wall."""
-    return float(min(_spread(rng, 1.7, 2.6, 1.0, 10.0), 0.5 * site.domain.wall_mm))
+    return float(min(drawn_size(rng, 1.7, 2.6, 1.0, 10.0), 0.5 * site.domain.wall_mm))
 
 
 def _along(site: Site, rng: np.random.Generator) -> Shadow | None:
     """A longitudinal crack: near the centre or a root edge, one to three strands, side branches, tips that run out."""
-    length = _spread(rng, 49, 81, 8, 100)
+    length = drawn_size(rng, 49, 81, 8, 100)
     start = site.anywhere(rng) - rng.uniform(0.2, 0.8) * length
     low, high = max(start, -2.0), min(start + length, site.length_mm + 2.0)  # only what the picture shows is drawn
     if high - low < 2:
         return None
-    opening, deep = _spread(rng, 0.055, 0.11, 0.015, 0.5), _depth(site, rng)
+    opening, deep = drawn_size(rng, 0.055, 0.11, 0.015, 0.5), _depth(site, rng)
     edge = float(rng.choice((-1.0, 0.0, 1.0), p=(0.25, 0.5, 0.25)))
     board = site.board(low, high)
     strands = int(rng.choice((1, 2, 3), p=(0.5, 0.35, 0.15)))
@@ -107,7 +107,7 @@ def _along(site: Site, rng: np.random.Generator) -> Shadow | None:
 def _across(site: Site, rng: np.random.Generator) -> Shadow | None:
     """Transverse cracks: short, fine, faint, one or a small family."""
     count = int(1 + rng.poisson(1.2))
-    x0, opening, deep = site.anywhere(rng), _spread(rng, 0.028, 0.042, 0.01, 0.15), _depth(site, rng)
+    x0, opening, deep = site.anywhere(rng), drawn_size(rng, 0.028, 0.042, 0.01, 0.15), _depth(site, rng)
     board = site.board(x0 - 4, x0 + 5.0 * count + 4)
     longest = 0.0
     for number in range(count):
@@ -126,7 +126,7 @@ def _star(site: Site, rng: np.random.Generator) -> Shadow | None:
     """A crater crack: arms of 1-5 mm from one point, at a stop of the weld."""
     x = site.anywhere(rng)
     y = float(site.centre_mm(x) + site.root_mm(x) + rng.normal(0, 0.6))
-    opening, deep, size = _spread(rng, 0.03, 0.05, 0.012, 0.15), float(rng.uniform(0.8, 2.0)), rng.uniform(1.0, 5.0)
+    opening, deep, size = drawn_size(rng, 0.03, 0.05, 0.012, 0.15), float(rng.uniform(0.8, 2.0)), rng.uniform(1.0, 5.0)
     board = site.board(x - 4, x + 4)
     arms = int(rng.integers(3, 6))
     first = rng.uniform(0, 2 * np.pi)
@@ -164,12 +164,12 @@ def _rough(rng: np.random.Generator, count: int, scale_px: float) -> Doubles:
 
 def _side_wall(site: Site, rng: np.random.Generator) -> Shadow | None:
     """Beside the centre, straight toward the plate and ragged toward the weld; the bevel's angle keeps it faint."""
-    length = _spread(rng, 6, 16, 2.5, 200)
+    length = drawn_size(rng, 6, 16, 2.5, 200)
     board, x, within = _stretch(site, rng, length)
     if x.size < 2 or board.height == 0:
         return None
     side = float(rng.choice((-1, 1)))
-    high, opening = rng.uniform(1.2, 3.0), _spread(rng, 0.14, 0.22, 0.03, 0.4)
+    high, opening = rng.uniform(1.2, 3.0), drawn_size(rng, 0.14, 0.22, 0.03, 0.4)
     shadow, path = tilted_gap(np.array(opening), np.array(high), np.deg2rad(np.array(rng.normal(26, 5))))
     place = rng.uniform(0.35, 0.7) * 0.5 * float(site.edge_mm(x, 1).mean() + site.edge_mm(x, -1).mean())
     _, across = site.on_board(board)
@@ -184,12 +184,12 @@ def _side_wall(site: Site, rng: np.random.Generator) -> Shadow | None:
 
 def _root_edge(site: Site, rng: np.random.Generator) -> Shadow | None:
     """A straight thin line along one edge of the root bead, nearly parallel to the ray and so darker."""
-    length = _spread(rng, 20, 50, 5, 200)
+    length = drawn_size(rng, 20, 50, 5, 200)
     board, x, within = _stretch(site, rng, length)
     if x.size < 2:
         return None
     side = float(rng.choice((-1, 1)))
-    opening, high = _spread(rng, 0.06, 0.1, 0.02, 0.3), rng.uniform(0.7, 1.6)
+    opening, high = drawn_size(rng, 0.06, 0.1, 0.02, 0.3), rng.uniform(0.7, 1.6)
     lateral = site.root_mm(x).mean() + side * site.root_half_mm(x).mean() + 0.03 * _rough(rng, x.size, 20)
     shadow, path = tilted_gap(np.array(opening), np.array(high), np.deg2rad(np.array(rng.normal(0, 5))))
     broken = np.clip(1.1 + 0.8 * _rough(rng, x.size, 3.0 / site.domain.pitch_mm), 0, 1.6)
@@ -200,11 +200,11 @@ def _root_edge(site: Site, rng: np.random.Generator) -> Shadow | None:
 
 def _between_runs(site: Site, rng: np.random.Generator) -> Shadow | None:
     """A faint blurred patch: a flat gap across the ray between two runs."""
-    length = _spread(rng, 4.5, 6, 2.5, 10)
+    length = drawn_size(rng, 4.5, 6, 2.5, 10)
     x = site.anywhere(rng)
     side = float(rng.choice((-1, 1)))
     y = float(site.centre_mm(x) + side * site.edge_mm(x, side) * rng.uniform(0.1, 0.5))
-    gap = _spread(rng, 0.22, 0.3, 0.1, 0.5)
+    gap = drawn_size(rng, 0.22, 0.3, 0.1, 0.5)
     board = site.board(x - length, x + length)
     half = (length / 2, rng.uniform(0.4, 0.9), gap / 2)
     board.ellipsoid(x, y, half, np.deg2rad(rng.normal(0, 5)))
@@ -214,13 +214,13 @@ def _between_runs(site: Site, rng: np.random.Generator) -> Shadow | None:
 
 def penetration(site: Site, rng: np.random.Generator) -> Shadow | None:
     """Lack of penetration (402): a straight band with parallel edges at the weld's centre, sometimes broken."""
-    length = _spread(rng, 36, 80, 6, 200)
+    length = drawn_size(rng, 36, 80, 6, 200)
     board, x, within = _stretch(site, rng, length)
     if x.size < 2 or board.height == 0:
         return None
     _, across = site.on_board(board)
-    wide = _spread(rng, 1.1, 1.6, 0.5, 3.0)
-    deep = _spread(rng, 0.29, 0.47, 0.12, 1.8) * np.sqrt(site.domain.wall_mm / 8)
+    wide = drawn_size(rng, 1.1, 1.6, 0.5, 3.0)
+    deep = drawn_size(rng, 0.29, 0.47, 0.12, 1.8) * np.sqrt(site.domain.wall_mm / 8)
     middle = float(site.root_mm(x).mean()) + rng.normal(0, 0.1) + 0.02 * _rough(rng, x.size, 4.0 / site.domain.pitch_mm)
     half = wide / 2 + 0.03 * _rough(rng, x.size, 0.8 / site.domain.pitch_mm)
     depth = deep * np.clip(1 + 0.3 * _rough(rng, x.size, 4.0 / site.domain.pitch_mm), 0.25, 1.8)
