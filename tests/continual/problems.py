@@ -106,6 +106,14 @@ class Pixels:
         return pixels.sum(1) / valid.clamp(min=1)
 
 
+class Point(nn.Module):
+    """A model that is nothing but its parameters."""
+
+    def __init__(self, start: Sequence[float]) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor(start, dtype=torch.float64))
+
+
 class TinyUNet(nn.Module):
     """One level down and up again, a skip connection, both kinds of normalisation, and dropout."""
 

@@ -81,7 +81,7 @@ def _domains(folder: Path, quick: bool, jobs: int) -> list[Domain]:
 
 
 def _simulate(folder: Path, name: str, quick: bool) -> None:
-    for _ in simulate_domain(folder, name, quick=quick, seed=0):
+    for _ in simulate_domain(folder, name, quick=quick):
         pass
 
 

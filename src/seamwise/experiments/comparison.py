@@ -24,6 +24,17 @@ from seamwise.experiments.runs import Run
 from seamwise.files import atomic_write
 
 
+# One thread each. glibc otherwise gives large blocks back to the system after every step and pays for fresh pages at the
+# next: a tenth of a U-Net's step.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "PYTHONUNBUFFERED": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+}
+
+
 def versions() -> dict[str, str]:
     """What the results were made with."""
     names = ("seamwise", "torch", "numpy")
@@ -166,7 +177,7 @@ def _update(run: Run, event: Mapping[str, Any], results: ResultsFile) -> Update:
 
 
 def _start(run: Run, work: Path | None) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | ENVIRONMENT
     process = subprocess.Popen(
         [sys.executable, "-m", "seamwise.experiments.child"],
         stdin=subprocess.PIPE,

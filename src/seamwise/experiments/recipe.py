@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 
@@ -57,10 +57,11 @@ class Recipe:
             if name not in known:
                 raise UsageError(f"a recipe has no {name!r}{nearest(name, known)}")
         recipe = Recipe(**options)
-        for name, default in asdict(Recipe()).items():
-            value = getattr(recipe, name)
-            if default is not None and not _alike(value, default):
-                raise UsageError(f"recipe: {name} must be {type(default).__name__}, not {value!r}")
+        hints = get_type_hints(Recipe)
+        for name in known:
+            if not _fits(getattr(recipe, name), get_args(hints[name]) or (hints[name],), get_origin(hints[name])):
+                wanted = getattr(hints[name], "__name__", str(hints[name]))
+                raise UsageError(f"recipe: {name} must be {wanted}, not {getattr(recipe, name)!r}")
         return recipe
 
     def training(self, experiences: int = 1) -> Training:
@@ -99,9 +100,10 @@ class Recipe:
         return Augmentation(**self.augment)
 
 
-def _alike(value: Any, default: Any) -> bool:
-    if isinstance(default, float):
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, dict):
-        return value is None or isinstance(value, Mapping)
-    return type(value) is type(default)
+def _fits(value: Any, allowed: tuple[Any, ...], origin: Any) -> bool:
+    """Whether a plain value is of a field's type: one of `allowed`, or a mapping."""
+    if isinstance(value, Mapping):
+        return origin is Mapping or any(get_origin(kind) is Mapping for kind in allowed)
+    if value is None or isinstance(value, bool):
+        return type(value) in allowed
+    return type(value) in allowed or (isinstance(value, int) and float in allowed)
