@@ -1,7 +1,7 @@
 """What Synaptic Intelligence costs a training step: python benchmarks/si_step.py [--json FILE] [--rounds N]
 
-Each round runs a few steps of every loop, one after another, so that all meet the same noise; a ratio is the median of the
-rounds' ratios with the interval that holds the middle 90 % of its bootstrap. Loops: a bare one with torch's default
+Each round runs a few steps of every loop, one after another, so that all meet the same noise; a ratio is the median of
+the rounds' ratios with the interval that holds the middle 90 % of its bootstrap. Loops: a bare one with torch's default
 Adam, a bare one with fused Adam, and the fused one with SI in its second experience, when the pull is on.
 """
 
@@ -118,11 +118,11 @@ def growth(rounds: int) -> dict[str, float]:
     return ratio(times["late"], times["early"])
 
 
-class Allocations(TorchDispatchMode):
+class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Bytes of the tensors that operations make anew (not in place)."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -1,6 +1,6 @@
-"""Synaptic Intelligence in a training loop of one's own: the five lines marked SI.
+"""Synaptic Intelligence in a training loop of one's own: the lines marked SI.
 
-Learns the digits 0-1, 2-3, ... one pair after another with one network, and prints how well each pair is known at the end.
+Learns the digits 0-1, 2-3, ... one pair after another with one network, and prints how well each pair is known then.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def main(c: float = 1.0) -> list[float]:
         rows = torch.isin(y, torch.tensor(pair)).nonzero().flatten()
         optimizer = torch.optim.Adam(model.parameters(), fused=True)
         for _ in range(10):
-            for batch in rows[torch.randperm(len(rows))].split(32):
+            for batch in rows[torch.randperm(len(rows))].chunk(max(1, len(rows) // 32)):
                 optimizer.zero_grad()
                 logits = model(x[batch])[:, list(pair)]  # each pair has a head of its own
-                nn.functional.cross_entropy(logits, y[batch] - pair[0]).backward()
+                nn.functional.cross_entropy(logits, y[batch] - pair[0]).backward()  # type: ignore[no-untyped-call]
                 si.adjust(Step(model))  # SI: adds the pull towards what was important
                 optimizer.step()
                 si.after_step(Step(model))  # SI: measures what the step was worth

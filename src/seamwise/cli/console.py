@@ -92,7 +92,7 @@ def write_json(target: str | None, value: Mapping[str, Any]) -> None:
 
 
 def command_line() -> str:
-    """The command as it was given, for results to name; of absolute paths, which say nothing elsewhere, the last part."""
+    """The command as it was given, for results to name; absolute paths by their last part alone."""
     return shlex.join(["seamwise", *(Path(word).name if word.startswith("/") else word for word in sys.argv[1:])])
 
 

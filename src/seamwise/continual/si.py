@@ -8,7 +8,7 @@ the loss, and is later pulled back in proportion.
     theta~    reference     parameters at the end of the last experience
     Delta     displacement  parameter - reference
 
-Path, importance and reference are kept between steps; displacement is carried scratch, made anew after a resume.
+Kept between steps are path, importance and reference; displacement and spare are scratch, made anew after a resume.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from seamwise.continual.batch import Step
 from seamwise.continual.objective import Objective
 from seamwise.continual.strategy import State, Strategy
 from seamwise.continual.stream import Experience
-from seamwise.continual.tensors import Bound, Tensors, check_untouched
+from seamwise.continual.tensors import Bound, Tensors, addcmul, check_untouched, subtract
 
 
 @dataclass(eq=False)
@@ -34,8 +34,7 @@ class SynapticIntelligence(Strategy):
     xi: bounds the importance of parameters that hardly moved (Eq. 5); paper: 1e-3, permuted MNIST .1.
     clamp: where negative importance is cut: of the sum ("accumulated", authors' code), of each experience's share
     ("experience", CapyMOA) or nowhere ("none", the printed Eq. 5).
-    first_reference: the first displacement is measured from the "start" (Eq. 5) or from "zero" (the authors' code for
-    permuted MNIST).
+    first_reference: the first displacement counts from the "start" (Eq. 5) or from "zero" (authors, permuted MNIST).
     pull: "explicit" adds 2 c Omega (p - reference) to the gradient; "proximal" solves the pull exactly after the step,
     with the step's learning rate (`Step.lr`), stable however large c is.
     copy_gradient: keep a copy of the task gradient, for loops that change `p.grad` in place (clipping, Nesterov).
@@ -50,6 +49,7 @@ class SynapticIntelligence(Strategy):
     experiences: int = field(default=0, init=False)  # consolidated so far
     bound: Bound = field(default_factory=lambda: Bound("path", "importance", "reference"), init=False)
     displacement: Tensors = field(default_factory=list, init=False)
+    spare: Tensors = field(default_factory=list, init=False)  # the pulled gradient, then the next displacement
     gradients: list[Tensor | None] = field(default_factory=list, init=False)
     versions: list[int] = field(default_factory=list, init=False)
 
@@ -63,7 +63,7 @@ class SynapticIntelligence(Strategy):
         if self.experiences or self.first_reference == "start":
             torch._foreach_copy_(self.bound["reference"], self.bound.parameters)  # theta~ <- theta
         torch._foreach_zero_(self.bound["path"])
-        self.displacement = torch._foreach_sub(self.bound.parameters, self.bound["reference"])
+        self._measure()
 
     def observe(self, step: Step) -> None:
         self._continue(step.model)
@@ -77,8 +77,8 @@ class SynapticIntelligence(Strategy):
             self.observe(step)
         if self.c == 0 or self.experiences == 0 or self.pull == "proximal":
             return
-        p, omega, away, grads = self._moving(self.bound.parameters, self.bound["importance"], self.displacement)
-        for parameter, pulled in zip(p, torch._foreach_addcmul(grads, omega, away, 2 * self.c), strict=True):  # Eq. 4
+        p, omega, away, spare, g = self._moving(self.bound["importance"], self.displacement, self.spare)
+        for parameter, pulled in zip(p, addcmul(g, omega, away, 2 * self.c, spare), strict=True):  # Eq. 4
             parameter.grad = pulled  # replaced, so that `gradients` keeps the task's
 
     @torch.no_grad()
@@ -86,13 +86,15 @@ class SynapticIntelligence(Strategy):
         check_untouched(self.gradients, self.versions, "SynapticIntelligence(copy_gradient=True)")
         if self.pull == "proximal" and self.c and self.experiences:
             self._shrink(step.lr)
+        for p, g in zip(self.bound.parameters, self.gradients, strict=True):
+            p.grad = g  # the pulled one lies in the spare buffer, which is written next
         before = self.displacement
-        self.displacement = torch._foreach_sub(self.bound.parameters, self.bound["reference"])
+        self.displacement = subtract(self.bound.parameters, self.bound["reference"], self.spare)
         torch._foreach_sub_(before, self.displacement)  # theta(t) - theta(t+1)
-        known = [(w, g, b) for w, g, b in zip(self.bound["path"], self.gradients, before, strict=True) if g is not None]
-        if known:
-            torch._foreach_addcmul_(*(list(column) for column in zip(*known, strict=True)))  # Eq. 3
-        self.gradients = []
+        _, path, steps, gradients = self._moving(self.bound["path"], before)
+        if gradients:
+            torch._foreach_addcmul_(path, gradients, steps)  # Eq. 3
+        self.spare, self.gradients = before, []
 
     @torch.no_grad()
     def consolidate(
@@ -106,7 +108,7 @@ class SynapticIntelligence(Strategy):
                 omega.relu_()
             reference.copy_(p)  # theta~ <- theta
             w.zero_()
-        self.displacement = [torch.zeros_like(p) for p in self.bound.parameters]
+        self._measure()
         self.experiences += 1
 
     def state_dict(self) -> State:
@@ -119,9 +121,8 @@ class SynapticIntelligence(Strategy):
 
     @property
     def stiffness(self) -> float:
-        if self.pull == "proximal":
-            return 0.0
-        return 2 * self.c * max((float(omega.max()) for omega in self.bound["importance"]), default=0.0)
+        largest = max((float(omega.max()) for omega in self.bound["importance"]), default=0.0)
+        return 0.0 if self.pull == "proximal" else 2 * self.c * largest
 
     def _continue(self, model: nn.Module) -> None:
         """Begins if nobody did, and lines up again after a resume or when the model was replaced."""
@@ -129,18 +130,17 @@ class SynapticIntelligence(Strategy):
             self.begin(model)
         elif self.bound.model() is not model:
             self.bound.attach(model)
-            self.displacement = torch._foreach_sub(self.bound.parameters, self.bound["reference"])
+            self._measure()
+
+    def _measure(self) -> None:
+        self.displacement = torch._foreach_sub(self.bound.parameters, self.bound["reference"])
+        self.spare = [torch.empty_like(d) for d in self.displacement]
 
     def _moving(self, *lists: Tensors) -> list[list[Tensor]]:
-        """The lists without the parameters that have no gradient (None stays None), and the gradients."""
-        grads = [p.grad for p in self.bound.parameters]
-        keep = [row for row, g in enumerate(grads) if g is not None]
-        if len(keep) == len(grads):
-            return [*map(list, lists), [g for g in grads if g is not None]]
-        chosen = [[tensors[row] for row in keep] for tensors in lists]
-        return [*chosen, [g for g in grads if g is not None]]
+        """Parameters, lists and gradients without the parameters that have no gradient (None stays None)."""
+        rows = [(p, *row, p.grad) for p, *row in zip(self.bound.parameters, *lists, strict=True) if p.grad is not None]
+        return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in (None, *lists, None)]
 
-    @torch.no_grad()
     def _shrink(self, lr: float | None) -> None:
         if lr is None:
             raise ValueError("the proximal pull needs the learning rate: pass Step(model, lr=...)")

@@ -82,6 +82,24 @@ def _like(p: Tensor, value: Tensor | None, what: str) -> Tensor:
     return torch.empty_like(p, requires_grad=False).copy_(value)
 
 
+def subtract(a: Tensors, b: Tensors, into: Tensors) -> Tensors:
+    """a - b for each pair. On a CPU into the given memory: fresh pages every step cost more than the arithmetic."""
+    if a and a[0].is_cpu:
+        for x, y, out in zip(a, b, into, strict=True):
+            torch.sub(x, y, out=out)
+        return into
+    return torch._foreach_sub(a, b)
+
+
+def addcmul(a: Tensors, b: Tensors, c: Tensors, value: float, into: Tensors) -> Tensors:
+    """a + value * b * c for each triple; memory as in `subtract`."""
+    if a and a[0].is_cpu:
+        for x, y, z, out in zip(a, b, c, into, strict=True):
+            torch.addcmul(x, y, z, value=value, out=out)
+        return into
+    return torch._foreach_addcmul(a, b, c, value)
+
+
 def check_untouched(gradients: Sequence[Tensor | None], versions: Sequence[int], remedy: str) -> None:
     """Refuses a loop that changed the task gradient in place between observing it and the step.
 

@@ -23,9 +23,8 @@ from seamwise.experiments.child import job_of
 from seamwise.experiments.runs import Run
 from seamwise.files import atomic_write
 
-
-# One thread each. glibc otherwise gives large blocks back to the system after every step and pays for fresh pages at the
-# next: a tenth of a U-Net's step.
+# One thread each. glibc otherwise gives large blocks back to the system after every step and pays for fresh pages at
+# the next: a tenth of a U-Net's step.
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",

@@ -20,8 +20,8 @@ assert isinstance(_SE75, Radiography)
 assert isinstance(_PE, PhasedArray)
 
 # Four stops of a team's year: machine welds on a panel, the same welds on film (light and dark change places, grain),
-# thick pipe on imaging plates with Se-75, and another material and method altogether. Machine welds, twice the usual
-# dose and strong flaws, so that a small network can learn each in a minute. Chosen before any strategy was tuned on them.
+# thick pipe on imaging plates with Se-75, and another material and method altogether. Machine welds, a high dose and
+# strong flaws, so that a small network can learn each in a minute. Chosen before any strategy was tuned on them.
 DOMAINS: dict[str, WeldDomain] = {
     domain.name: domain
     for domain in (

@@ -127,7 +127,7 @@ def _front_echoes(
     unevenness = 1.0 + 0.12 * wander(n, 1.0, 3.0, rng) + 0.05 * rng.standard_normal(n)
     # A beam that meets air keeps its sound in the wedge and rings on.
     ringing = unevenness * (1.0 + 0.5 * (1.0 - np.clip(gain, 0.0, 1.0)))
-    front: Complexes = ringing[:, None] * (fall * bars)[None, :].astype(np.complex128)
+    front: Complexes = (ringing[:, None] * (fall * bars)[None, :]).astype(np.complex128)
     spacing = joint.uniform(0.22, 0.45) * r[-1]
     for repeat in range(1, 4):
         level = amplitude(domain.reverberation_db - 5.0 * (repeat - 1) + 2.0 * joint.standard_normal())

@@ -95,10 +95,8 @@ def display(domain: PhasedArray, envelope: Floats, inside: NDArray[np.bool_]) ->
         screen = 1.0 + 20.0 * np.log10(np.maximum(screen, 1e-9)) / domain.dynamic_range_db
     screen = np.where(inside, np.clip(screen, 0.0, 1.0), 0.0)
     levels = 2**domain.bits - 1
-    steps = np.rint(screen * levels) / levels
-    if domain.bits <= 8:
-        return np.rint(steps * 255).astype(np.uint8)
-    return np.rint(steps * 65535).astype(np.uint16)
+    steps: Floats = np.rint(screen * levels) / levels
+    return np.rint(steps * 255).astype(np.uint8) if domain.bits <= 8 else np.rint(steps * 65535).astype(np.uint16)
 
 
 def _least_shown(domain: PhasedArray) -> float:
