@@ -8,7 +8,7 @@ from typing import Any
 
 from seamwise.errors import UsageError
 from seamwise.experiments.groups import Group, Run, Spread, gather, known, spread
-from seamwise.experiments.words import WORDS
+from seamwise.experiments.words import SCORES, WORDS
 from seamwise.figures.heatmap import heat_map
 from seamwise.figures.lines import Point, lines
 from seamwise.figures.markup import Markup, join, tag
@@ -31,6 +31,24 @@ from seamwise.figures.scatter import scatter
 from seamwise.figures.svg import legend_entries
 from seamwise.figures.typeset import MISSING, number
 
+# Scores of a domain that say nothing new in a table of their own: counts, settings, lists by class, near twins.
+HIDDEN = {
+    "images",
+    "defects",
+    "iou_per_class",
+    "dice_per_class",
+    "recall_per_class",
+    "recall_by_size",
+    "false_calls_per_class",
+    "mean_dice",
+    "mean_defect_class_iou",
+    "defect_iou",
+    "pixel_accuracy",
+    "named_recall",
+    "far",
+    "overlap",
+}
+
 Words = Mapping[str, str]
 Overlays = Mapping[str, Mapping[str, Sequence[tuple[str, bytes]]]]
 
@@ -50,7 +68,7 @@ def report(result: Mapping[str, Any], language: str = "en", overlays: Overlays |
     title = words["title"].format(name=result.get("name") or MISSING)
     sections: list[Section] = []
     if groups:
-        sections += _results(words, result, domains, groups)
+        sections += _results(words, SCORES[language], result, domains, groups)
     else:
         sections.append(Section(words["summary"], note(paragraph(words["no_runs"]))))
     if overlays:
@@ -64,14 +82,17 @@ def report(result: Mapping[str, Any], language: str = "en", overlays: Overlays |
     return page(title, sections, language, lead)
 
 
-def _results(words: Words, result: Mapping[str, Any], domains: list[str], groups: list[Group]) -> list[Section]:
-    metric = str(result.get("metric") or words["score"])
+def _results(
+    words: Words, named: Words, result: Mapping[str, Any], domains: list[str], groups: list[Group]
+) -> list[Section]:
+    metric = str(result.get("metric") or "score")
+    metric = named.get(metric, metric)
     parts = [Section(words["summary"], _summary(words, groups))]
     if len(domains) > 1:
         parts.append(Section(words["over_time"], _over_time(words, domains, groups, metric)))
         parts.append(Section(words["trade_off"], _trade_off(words, groups, metric)))
     parts.append(Section(words["matrices"], _matrices(words, domains, groups)))
-    extra = _more_scores(words, domains, groups)
+    extra = _more_scores(words, named, domains, groups)
     return [*parts, Section(words["more_scores"], extra)] if extra else parts
 
 
@@ -199,9 +220,10 @@ def _matrices(words: Words, domains: list[str], groups: list[Group]) -> Markup:
     return join([note(paragraph(words["how_to_read"])), figures(charts, column_rem=26)])
 
 
-def _more_scores(words: Words, domains: list[str], groups: list[Group]) -> Markup:
+def _more_scores(words: Words, named: Words, domains: list[str], groups: list[Group]) -> Markup:
     """One table for every further score: a row a strategy, a column a domain."""
-    names = list(dict.fromkeys(name for group in groups for run in group.runs for name in _scores(run, domains)))
+    measured = [name for group in groups for run in group.runs for name in _scores(run, domains)]
+    names = [name for name in dict.fromkeys(measured) if name not in HIDDEN]
     parts = []
     for name in names:
         rows = []
@@ -211,7 +233,7 @@ def _more_scores(words: Words, domains: list[str], groups: list[Group]) -> Marku
                 spreads = [spread(row[j] for row in found if row is not None) for j in range(len(domains))]
                 means = [spread(row)[0] for row in found if row is not None]
                 rows.append([group.label, *(plus_minus(s) for s in spreads), plus_minus(spread(means))])
-        parts += [tag("h3", name), table([words["strategy"], *domains, words["mean"]], rows)]
+        parts += [tag("h3", named.get(name, name)), table([words["strategy"], *domains, words["mean"]], rows)]
     return join(parts)
 
 

@@ -150,3 +150,27 @@ WORDS: dict[str, dict[str, str]] = {
         "no_runs": "还没有运行：比较尚未完成任何一次运行。",
     },
 }
+
+# Scores by their names in the results file.
+SCORES: dict[str, dict[str, str]] = {
+    "en": {
+        "defect_iou": "defect IoU",
+        "mean_defect_class_iou": "mean IoU of the defect classes",
+        "mean_iou": "Mean IoU, background included",
+        "defect_dice": "Defect Dice",
+        "defect_recall": "Defect recall: share of the defects found",
+        "false_calls_per_image": "False calls per image",
+        "auroc": "AUROC of images with a defect against images without",
+        "recall_at_far": "Recall of images with a defect at one false alarm in ten",
+    },
+    "zh": {
+        "defect_iou": "缺陷 IoU",
+        "mean_defect_class_iou": "各缺陷类别平均 IoU",
+        "mean_iou": "平均 IoU(含背景)",
+        "defect_dice": "缺陷 Dice",
+        "defect_recall": "缺陷检出率",
+        "false_calls_per_image": "每幅图像误报数",
+        "auroc": "有缺陷与无缺陷图像的 AUROC",
+        "recall_at_far": "误报率为十分之一时有缺陷图像的检出率",
+    },
+}
