@@ -189,6 +189,16 @@ def test_other_settings_are_refused() -> None:
         learner.load_state_dict(saved())
 
 
+def test_another_strategy_is_refused_before_anything_is_loaded() -> None:
+    learner = Learner(mlp(), SynapticIntelligence(c=2.0), heads(), Training(batch_size=4), seed=0)
+    before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+    for other in (SynapticIntelligence(c=1.0), Finetuning()):
+        state = Learner(mlp(), other, heads(), Training(batch_size=4), seed=0).state_dict()
+        with pytest.raises(MismatchError, match="strategy"):
+            learner.load_state_dict(state)
+    assert all(torch.equal(value, before[name]) for name, value in learner.model.state_dict().items())
+
+
 def test_another_seed_is_refused() -> None:
     learner = Learner(mlp(), SynapticIntelligence(), heads(), Training(batch_size=4), seed=1)
     with pytest.raises(MismatchError, match="seed 0, not 1"):

@@ -122,7 +122,10 @@ class Learner:
         strategy.seed(self.draw.of("strategy"))
 
     def fit(self, stream: Stream) -> Iterator[Progress]:
-        """Learns every experience from the current position on; a generator, so that the caller holds the reins."""
+        """Learns every experience from the current position on; a generator, so that the caller holds the reins.
+
+        Torch's global random state is set anew before every forward pass (dropout draws from it).
+        """
         while self.position.experience < len(stream):
             yield from self._learn(stream[self.position.experience])
 
@@ -254,12 +257,16 @@ class Learner:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on: flat groups of tensors and JSON values."""
+        """Everything needed to go on: flat groups of tensors and JSON values.
+
+        The tensors are the live ones: write or copy them before the next step.
+        """
         self._check_finite()
         return {
             "position": asdict(self.position),
             "environment": self.environment(),
             "seed": self.seed,
+            "settings": self.strategy.settings,
             "training": asdict(self.training),
             "model": dict(self.model.state_dict()),
             "strategy": self.strategy.state_dict(),
@@ -274,6 +281,8 @@ class Learner:
             raise MismatchError(f"the checkpoint was trained with other settings: {', '.join(names)}")
         if state["seed"] != self.seed:
             raise MismatchError(f"the checkpoint was trained with seed {state['seed']}, not {self.seed}")
+        if state["settings"] != self.strategy.settings:
+            raise MismatchError(f"the checkpoint's strategy was {state['settings']}, this is {self.strategy.settings}")
         here = self.environment()
         other = {k: (v, here.get(k)) for k, v in state["environment"].items() if here.get(k) != v}
         if other and not allow_other_machine:

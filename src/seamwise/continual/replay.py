@@ -57,8 +57,10 @@ class Replay(Strategy):
     def consolidate(
         self, model: nn.Module, objective: Objective | None = None, experience: Experience | None = None
     ) -> None:
-        if self.online or experience is None:
+        if self.online:
             return
+        if experience is None:
+            raise ValueError("replay fills its memory from the experience's data: pass it, or use Replay(online=True)")
         draw = self.draw.of("data", experience.index)
         order = torch.randperm(len(experience.train), generator=draw.of("order").generator())
         for chunk in torch.split(order, 64):

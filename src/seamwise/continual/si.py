@@ -146,4 +146,4 @@ class SynapticIntelligence(Strategy):
             raise ValueError("the proximal pull needs the learning rate: pass Step(model, lr=...)")
         for p, _, omega, reference in self.bound:
             if p.grad is not None:
-                p.copy_(reference + (p - reference) / (1 + 2 * lr * self.c * omega))
+                p.copy_(reference + (p - reference) / (1 + 2 * lr * self.c * omega.relu()))

@@ -76,6 +76,12 @@ class Strategy:
         """Takes the state over by copy."""
 
     @property
+    def settings(self) -> State:
+        """Kind and hyper-parameters as JSON values: what a saved state must share to be taken over."""
+        chosen = {name: getattr(self, name) for name, f in getattr(self, "__dataclass_fields__", {}).items() if f.init}
+        return {"kind": type(self).__name__, **chosen}
+
+    @property
     def observes(self) -> bool:
         """Whether the gradient of the task loss must be shown apart from that of extra terms."""
         return type(self).observe is not Strategy.observe
@@ -167,6 +173,10 @@ class Chain(Strategy):
         for place, strategy in enumerate(self.strategies):
             head = f"{place}/"
             strategy.load_state_dict({n.removeprefix(head): v for n, v in state.items() if n.startswith(head)})
+
+    @property
+    def settings(self) -> State:
+        return {"kind": "Chain", "strategies": [strategy.settings for strategy in self.strategies]}
 
     @property
     def observes(self) -> bool:

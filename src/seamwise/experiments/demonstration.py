@@ -60,9 +60,9 @@ DOMAINS: dict[str, WeldDomain] = {
 
 STRATEGIES: dict[str, dict[str, object]] = {
     "finetuning": {},
-    "si": {"c": 10.0},
+    "si": {"c": 5.0},
     "replay": {"capacity": 128},
-    "si+replay": {"c": 1.0, "capacity": 128},
+    "si+replay": {"c": 0.1, "capacity": 128},
     "joint": {},
 }
 

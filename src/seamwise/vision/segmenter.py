@@ -16,7 +16,7 @@ from seamwise.errors import BadInputError, UsageError
 from seamwise.vision.domain import Sample
 from seamwise.vision.networks import build_network
 from seamwise.vision.networks.network import Network
-from seamwise.vision.prepare import load_image
+from seamwise.vision.prepare import image_size, load_image
 from seamwise.vision.sliding import predict
 from seamwise.vision.tensor_file import read_tensors, write_tensors
 
@@ -56,8 +56,7 @@ class Segmenter:
         x = load_image(sample, reading.channels, scale, reading.window)
         p = self.predict(x, domain)
         if scale != 1.0:
-            height, width = load_size(sample)
-            p = F.interpolate(p[None], size=(height, width), mode="bilinear")[0]
+            p = F.interpolate(p[None], size=image_size(sample.image), mode="bilinear")[0]
         return p
 
     def predict(self, x: Tensor, domain: str | None = None) -> Tensor:
@@ -88,13 +87,6 @@ class Segmenter:
 def channels_last(x: Tensor) -> Tensor:
     """The memory layout that convolutions on CPU prefer."""
     return x.contiguous(memory_format=torch.channels_last)
-
-
-def load_size(sample: Sample) -> tuple[int, int]:
-    """(height, width) of the sample's picture file."""
-    from seamwise.vision.prepare import image_size
-
-    return image_size(sample.image)
 
 
 def load_segmenter(path: Path, device: torch.device | str = "cpu") -> Segmenter:
