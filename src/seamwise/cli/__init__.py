@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -32,8 +33,8 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
         raise typer.Exit
 
 
-def main() -> None:
-    """Entry point of the `seamwise` command."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `seamwise` command; ends with SystemExit. arguments: instead of those the process was given."""
     with readable_errors():
-        app(prog_name="seamwise")
+        app(None if arguments is None else list(arguments), prog_name="seamwise")
     sys.exit(0)

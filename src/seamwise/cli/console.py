@@ -10,19 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
+import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from seamwise.errors import SeamwiseError, UsageError
+from seamwise.experiments.failures import explained
+from seamwise.experiments.plain_yaml import load_yaml
 from seamwise.files import atomic_write
 
 PLAIN_EVERY_S = 15.0
 
 # Progress and notes go to standard error, so that `--json -` leaves standard output to the result.
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
@@ -34,7 +37,11 @@ class Bars:
 
     def __init__(self) -> None:
         self.terminal = console.is_terminal
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+        )
         self.progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
         self.tasks: dict[str, TaskID] = {}
         self.spoken: dict[str, float] = {}
@@ -62,20 +69,27 @@ class Bars:
             self.spoken[name] = now
             say(f"{name}: {fraction:4.0%} {note}".rstrip())
 
-    def done(self, name: str, note: str = "") -> None:
+    def done(self, name: str, note: str = "", *, failed: bool = False) -> None:
+        """Ends a line; what remains is `NAME: done`, or `NAME: failed`, and the note."""
         if self.terminal and name in self.tasks:
             self.progress.remove_task(self.tasks.pop(name))
-        say(f"{name}: done {note}".rstrip())
+        say(f"{name}: {'failed' if failed else 'done'} {note}".rstrip())
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def stage(json_file: str | None) -> TextIO:
+    """Where tables go: standard output, unless `--json -` keeps that for the result."""
+    return sys.stderr if json_file == "-" else sys.stdout
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], file: TextIO) -> None:
     """Prints a table; the first column is text, the others are numbers."""
     grid = Table()
     for place, header in enumerate(headers):
         grid.add_column(header, justify="left" if place == 0 else "right")
     for row in rows:
         grid.add_row(*row)
-    Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(grid)
+    width = None if file.isatty() else max(140, 16 * len(headers))  # in a log nothing is cut off
+    Console(file=file, highlight=False, markup=False, emoji=False, width=width).print(grid)
 
 
 def write_json(target: str | None, value: Mapping[str, Any]) -> None:
@@ -100,29 +114,25 @@ def command_line() -> str:
 def readable_errors() -> Iterator[None]:
     """Turns what can go wrong into one clear line and the right exit code."""
     try:
-        yield
+        with explained():
+            yield
     except SeamwiseError as error:
         say(f"error: {error}")
         raise SystemExit(error.exit_code) from error
     except KeyboardInterrupt as error:
         say("stopped")
         raise SystemExit(130) from error
-    except MemoryError as error:
-        say("error: out of memory: use smaller tiles or batches, or fewer jobs")
-        raise SystemExit(1) from error
 
 
 def pairs(items: Sequence[str], option: str) -> dict[str, Any]:
     """`key=value` options as plain values (numbers, true/false, null, YAML for more)."""
-    import yaml
-
     values: dict[str, Any] = {}
     for item in items:
         key, sign, text = item.partition("=")
         if not sign or not key:
             raise UsageError(f"{option} {item!r}: write it as name=value")
         try:
-            values[key.strip()] = yaml.safe_load(text)
+            values[key.strip()] = load_yaml(text)
         except yaml.YAMLError as error:
             raise UsageError(f"{option} {item!r}: the value cannot be read ({error})") from error
     return values

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 import time
+from contextlib import closing
+from multiprocessing.pool import Pool
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
-from seamwise.cli.console import Bars, command_line, say, write_json
+from seamwise.cli.compare import show_updates
+from seamwise.cli.console import Bars, command_line, say, stage, write_json
 from seamwise.cli.options import Device, DeviceOption, JsonOption, device_of
 from seamwise.cli.results import show_results, write_report
 from seamwise.errors import BadInputError
@@ -19,6 +24,7 @@ from seamwise.experiments.demonstration import DOMAINS, FULL, QUICK, STRATEGIES,
 from seamwise.experiments.overlays import overlays_of
 from seamwise.experiments.runs import Run
 from seamwise.experiments.streams import join_domains
+from seamwise.experiments.whole_folder import whole_folder
 from seamwise.vision.domain import Domain, read_domain
 
 
@@ -43,22 +49,17 @@ def demo(
     runs = [Run(stream, recipe, name, p, seed, where) for seed in range(seeds) for name, p in STRATEGIES.items()]
     results = ResultsFile(folder / "results.json", "demo", command_line(), common_of(runs[0]))
     results.open()
-    with Bars() as bars:
-        # The longest first, so that no process waits for a late long one.
-        order = sorted(runs, key=lambda run: "replay" not in run.strategy)
-        for update in compare(order, results, folder / "runs", jobs):
-            name = f"{update.run.strategy} seed {update.run.seed}"
-            if update.kind == "done":
-                bars.done(name)
-            else:
-                bars.show(name, update.fraction, update.experience)
+    # The longest first, so that no process waits for a late long one.
+    order = sorted(runs, key=lambda run: "replay" not in run.strategy)
+    with closing(compare(order, results, folder / "runs", jobs)) as updates:
+        show_updates(updates)
     results.runs.sort(key=lambda row: (row["seed"], list(STRATEGIES).index(row["strategy"])))
     results.write()
     result = results.content()
     overlays = {run.strategy: overlays_of(run, folder / "runs" / folder_of(run)) for run in runs if run.seed == 0}
-    show_results(result)
+    show_results(result, json_file)
     page = write_report(folder / "report.html", result, overlays)
-    _say_what_it_shows(result["runs"])
+    _say_what_it_shows(result["runs"], stage(json_file))
     say(f"report: {page} (中文: {page.with_suffix('.zh.html')})\nresults: {results.path}")
     say(f"{time.monotonic() - started:.0f} s in all")
     write_json(json_file, result | {"strategies": _by_strategy(result["runs"])})
@@ -70,19 +71,41 @@ def _domains(folder: Path, quick: bool, jobs: int) -> list[Domain]:
     for name in missing:
         if (folder / name).exists():
             raise BadInputError(f"{folder / name} was left half-written by a stopped run: delete it and start again")
-    with Bars() as bars, multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        waiting = {name: pool.apply_async(_simulate, (folder / name, name, quick)) for name in missing}
-        for place, name in enumerate(waiting):
-            bars.show("simulate", place / len(missing), name)
-            waiting[name].get()
-        if missing:
+    if missing:
+        folder.mkdir(parents=True, exist_ok=True)
+        with Bars() as bars, _pool(min(jobs, len(missing))) as pool:
+            waiting = {name: pool.apply_async(_simulate, (folder / name, name, quick)) for name in missing}
+            for place, name in enumerate(waiting):
+                bars.show("simulate", place / len(missing), name)
+                waiting[name].get()
             bars.done("simulate", f"{len(missing)} domains in {folder}")
     return [read_domain(folder / name) for name in DOMAINS]
 
 
+def _pool(jobs: int) -> Pool:
+    """Processes that leave Ctrl-C to this one and end when it is gone."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return multiprocessing.get_context("spawn").Pool(jobs, _end_with_parent)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def _simulate(folder: Path, name: str, quick: bool) -> None:
-    for _ in simulate_domain(folder, name, quick=quick):
-        pass
+    with whole_folder(folder) as part:
+        for _ in simulate_domain(part, name, quick=quick):
+            pass
 
 
 def _by_strategy(rows: list[dict[str, object]]) -> dict[str, object]:
@@ -91,11 +114,12 @@ def _by_strategy(rows: list[dict[str, object]]) -> dict[str, object]:
     return {str(row["strategy"]): {key: row[key] for key in keys} for row in reversed(rows)}
 
 
-def _say_what_it_shows(rows: list[dict[str, object]]) -> None:
+def _say_what_it_shows(rows: list[dict[str, object]], file: TextIO) -> None:
     """The measured result in words, whatever it is."""
     by_name = _by_strategy(rows)
     for name in ("finetuning", "si", "replay", "si+replay"):
         figures = by_name[name]
         assert isinstance(figures, dict)
         R = figures["R"]
-        print(f"{name}: forgot {figures['forgetting']:.3f} of what it had; newest domain {R[-1][-1]:.3f}")
+        kept = f"forgot {figures['forgetting']:.3f} of what it had; newest domain {R[-1][-1]:.3f}"
+        print(f"{name}: {kept}", file=file)

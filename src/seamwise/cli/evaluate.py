@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from seamwise.cli.console import Bars, say, table, write_json
+from seamwise.cli.console import Bars, say, stage, table, write_json
 from seamwise.cli.options import (
     Classes,
     ClassesOption,
@@ -18,12 +19,13 @@ from seamwise.cli.options import (
     Split,
     StreamArgument,
     device_of,
+    names_a_file,
     stream_of,
 )
-from seamwise.errors import BadInputError
 from seamwise.experiments.evaluation import count_domain
+from seamwise.experiments.streams import Stop, with_classes
 from seamwise.vision.scores import summarise
-from seamwise.vision.segmenter import load_segmenter
+from seamwise.vision.segmenter import Segmenter, load_segmenter
 
 SHOWN = {
     "mean IoU": "mean_iou",
@@ -40,19 +42,20 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="A model file (.safetensors).")],
     stream: StreamArgument,
     split: Annotated[Split, typer.Option(help="Which pictures are scored.")] = Split.test,
-    classes: ClassesOption = Classes.same,
+    classes: ClassesOption = None,
     data: DataOption = None,
     device: DeviceOption = Device.auto,
     json_file: JsonOption = None,
 ) -> None:
     """Score a model on the pictures of one or more domains."""
     segmenter = load_segmenter(model, device_of(device))
-    found = stream_of(stream, classes, data).stream
+    # Whatever the domains' classes have to do with each other, the model's are what counts.
+    folders = not names_a_file(stream, data)
+    found = stream_of(stream, classes or (Classes.union if folders else None), data).stream
     if found.classes != segmenter.reading.classes:
-        raise BadInputError(
-            f"{model} knows the classes {', '.join(segmenter.reading.classes)}, the domains have "
-            f"{', '.join(found.classes)}: choose --classes defect or union as it was trained"
-        )
+        found = with_classes(found, segmenter.reading.classes)
+    if folders:
+        found = replace(found, stops=tuple(_as_learned(stop, segmenter) for stop in found.stops))
     result: dict[str, Any] = {"model": str(model), "split": split.value, "domains": {}}
     with Bars() as bars:
         for stop in found.stops:
@@ -61,11 +64,19 @@ def evaluate(
             result["domains"][stop.name] = summarise(counts).to_json()
             bars.done(stop.name)
     rows = [[name, *(_cell(scores[key]) for key in SHOWN.values())] for name, scores in result["domains"].items()]
-    table(["domain", *SHOWN], rows)
+    table(["domain", *SHOWN], rows, stage(json_file))
     for name, scores in result["domains"].items():
         pairs = zip(found.classes, scores["iou_per_class"], strict=True)
         say(f"{name}: IoU by class: " + ", ".join(f"{label} {_cell(value)}" for label, value in pairs))
     write_json(json_file, result)
+
+
+def _as_learned(stop: Stop, segmenter: Segmenter) -> Stop:
+    """A folder says nothing of its scale: a domain that the model learned keeps the one it was learned at."""
+    scale = segmenter.reading.scales.get(stop.name, stop.scale)
+    if scale != stop.scale:
+        say(f"{stop.name}: pictures are resized by {scale:g}, as the model learned them")
+    return replace(stop, scale=scale)
 
 
 def _cell(value: float | None) -> str:

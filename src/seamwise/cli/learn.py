@@ -10,12 +10,13 @@ import typer
 
 from seamwise.cli.console import Bars, command_line, pairs, say, write_json
 from seamwise.cli.options import (
-    Classes,
+    CheckpointOption,
     ClassesOption,
     DataOption,
     Device,
     DeviceOption,
     JsonOption,
+    OtherMachineOption,
     SetOption,
     StreamArgument,
     describe,
@@ -25,11 +26,9 @@ from seamwise.cli.options import (
     stream_of,
 )
 from seamwise.cli.results import show_results, write_report
-from seamwise.continual import DivergenceError
-from seamwise.errors import SeamwiseError
 from seamwise.experiments.comparison import ResultsFile, common_of, folder_of
 from seamwise.experiments.overlays import overlays_of
-from seamwise.experiments.runs import Run, execute
+from seamwise.experiments.runs import CHECKPOINT_EVERY_S, Run, execute
 
 
 def learn(
@@ -42,14 +41,13 @@ def learn(
     ] = None,
     seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for runs: checkpoints, models, report.")] = Path("runs/learn"),
-    classes: ClassesOption = Classes.same,
+    classes: ClassesOption = None,
     data: DataOption = None,
     options: SetOption = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     device: DeviceOption = Device.auto,
-    other_machine: Annotated[
-        bool, typer.Option("--allow-other-machine", help="Go on although the result will not be bit for bit the same.")
-    ] = False,
+    checkpoint_every: CheckpointOption = CHECKPOINT_EVERY_S,
+    other_machine: OtherMachineOption = False,
     json_file: JsonOption = None,
 ) -> None:
     """Learn a stream of domains in order with one strategy, and judge every domain after each.
@@ -64,18 +62,15 @@ def learn(
     folder = out / folder_of(run)
     row = None
     with Bars() as bars:
-        try:
-            for event in execute(run, folder, allow_other_machine=other_machine):
-                note = event.experience if event.loss is None else f"{event.experience}, loss {event.loss:.3f}"
-                bars.show(strategy, event.fraction, note, always=event.kind == "evaluated")
-                row = event.row
-        except DivergenceError as error:
-            raise SeamwiseError(str(error)) from error
+        for event in execute(run, folder, checkpoint_every_s=checkpoint_every, allow_other_machine=other_machine):
+            note = event.experience if event.loss is None else f"{event.experience}, loss {event.loss:.3f}"
+            bars.show(strategy, event.fraction, note, always=event.kind == "evaluated")
+            row = event.row
     assert row is not None
     results = ResultsFile(folder / "results.json", run.stream.name, command_line(), common_of(run), [row])
     results.write()
     result = results.content()
-    show_results(result)
+    show_results(result, json_file)
     page = write_report(folder / "report.html", result, {strategy: overlays_of(run, folder)})
     say(f"models: {folder}\nreport: {page}")
     write_json(json_file, result)

@@ -45,11 +45,21 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="A recipe option as name=value, e.g. steps=500 (repeatable).")
 ]
 ClassesOption = Annotated[
-    Classes,
-    typer.Option(help="With folders: domains share their classes, count as one class 'defect', or keep their own."),
+    Classes | None,
+    typer.Option(
+        help="With folders: domains share their classes (same, the default), have one class 'defect', or keep their "
+        "own (union). A stream file says it itself."
+    ),
 ]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Folder that a stream file's paths are relative to (default: its own).")
+]
+CheckpointOption = Annotated[
+    float, typer.Option("--checkpoint-every", min=0, help="Seconds between checkpoints; a killed run goes on from one.")
+]
+OtherMachineOption = Annotated[
+    bool,
+    typer.Option("--allow-other-machine", help="Go on although the result will not be bit for bit the same."),
 ]
 
 
@@ -61,17 +71,23 @@ def device_of(choice: Device) -> str:
     return "cuda" if available and choice is not Device.cpu else "cpu"
 
 
-def stream_of(paths: Sequence[Path], classes: Classes, data: Path | None) -> StreamFile:
+def stream_of(paths: Sequence[Path], classes: Classes | None, data: Path | None) -> StreamFile:
     """A stream file, or folders as a stream; warnings are said aloud."""
-    if len(paths) == 1 and not paths[0].is_dir():
+    if names_a_file(paths, data):
+        if classes is not None:
+            raise UsageError(f"--classes goes with folders; in {paths[0]} it is the key 'classes'")
         found = read_stream(paths[0], data)
     else:
-        root = data or Path()
-        domains = [read_domain(root / path) for path in paths]
-        found = StreamFile(join_domains(domains, rule=classes.value), {}, {})
+        domains = [read_domain((data or Path()) / path) for path in paths]
+        found = StreamFile(join_domains(domains, rule=(classes or Classes.same).value), {}, {})
     for warning in found.stream.warnings:
         say(f"warning: {warning}")
     return found
+
+
+def names_a_file(paths: Sequence[Path], data: Path | None) -> bool:
+    """Whether a stream is given as a stream file, not as folders."""
+    return len(paths) == 1 and not ((data or Path()) / paths[0]).is_dir()
 
 
 def recipe_of(file: StreamFile, options: Sequence[str] | None) -> Recipe:

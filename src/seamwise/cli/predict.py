@@ -11,6 +11,7 @@ import typer
 
 from seamwise.cli.console import Bars, say, write_json
 from seamwise.cli.options import Device, DeviceOption, JsonOption, device_of
+from seamwise.continual.catalogue import nearest
 from seamwise.errors import BadInputError, UsageError
 from seamwise.figures.overlay import overlay, png
 from seamwise.files import atomic_write
@@ -39,8 +40,11 @@ def predict(
     segmenter = load_segmenter(model, device_of(device))
     known = segmenter.reading.scales
     if domain is not None and domain not in known:
-        raise UsageError(f"--domain {domain}: the model knows {', '.join(known) or 'no domains'}")
+        raise UsageError(f"--domain {domain}: the model does not know it{nearest(domain, list(known))}")
     paths = _pictures(pictures)
+    if out.resolve() in (pictures.resolve(), pictures.resolve().parent):
+        raise UsageError(f"--out {out}: holds the pictures themselves; choose another folder for what is made of them")
+    stems = [path.stem for path in paths]
     out.mkdir(parents=True, exist_ok=True)
     found: list[dict[str, Any]] = []
     problems = []
@@ -48,7 +52,8 @@ def predict(
         for done, path in enumerate(paths):
             bars.show("predict", done / len(paths), path.name)
             try:
-                found.append(_one(segmenter, path, out, domain, scale))
+                name = path.stem if stems.count(path.stem) == 1 else path.name.replace(".", "-")
+                found.append(_one(segmenter, path, out / name, domain, scale))
             except BadInputError as error:
                 if len(paths) == 1:
                     raise
@@ -63,7 +68,7 @@ def predict(
 
 def _pictures(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(item for item in path.iterdir() if item.suffix.lower() in ENDINGS)
+        found = sorted(item for item in path.iterdir() if item.suffix.lower() in ENDINGS and item.name[0] != ".")
         if not found:
             raise BadInputError(f"{path}: no pictures in this folder ({', '.join(ENDINGS)})")
         return found
@@ -72,22 +77,23 @@ def _pictures(path: Path) -> list[Path]:
     return [path]
 
 
-def _one(segmenter: Segmenter, path: Path, out: Path, domain: str | None, scale: float | None) -> dict[str, Any]:
+def _one(segmenter: Segmenter, path: Path, to: Path, domain: str | None, scale: float | None) -> dict[str, Any]:
+    """One picture; the files are named `to` and an ending."""
     image = read_image(path)
     p = segmenter.probabilities(Sample(path.stem, path, None, path.stem), domain, scale)
     called = p.argmax(0).numpy().astype(np.uint8)
     result = {
         "picture": str(path),
-        "mask": f"{path.stem}-mask.png",
-        "overlay": f"{path.stem}-overlay.png",
+        "mask": f"{to.name}-mask.png",
+        "overlay": f"{to.name}-overlay.png",
         "height": called.shape[0],
         "width": called.shape[1],
         "pitch_mm": image.pitch_mm,
         "defects": _defects(called, p.numpy(), segmenter.reading.classes),
     }
-    write_image(out / str(result["mask"]), called)
-    atomic_write(out / str(result["overlay"]), png(overlay(image.pixels, called)))
-    atomic_write(out / f"{path.stem}.json", json.dumps(result, indent=1).encode())
+    write_image(to.parent / str(result["mask"]), called)
+    atomic_write(to.parent / str(result["overlay"]), png(overlay(image.pixels, called)))
+    atomic_write(to.parent / f"{to.name}.json", json.dumps(result, indent=1).encode())
     return result
 
 

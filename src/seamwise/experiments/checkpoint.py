@@ -22,10 +22,16 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """The saved state. Raises BadInputError for a damaged file or one of another version's format."""
-    tensors, header = read_tensors(path, KIND)
-    if header["format"] != FORMAT:
+    try:
+        tensors, header = read_tensors(path, KIND)
+    except BadInputError as error:
+        raise BadInputError(f"{error}; without it the run starts afresh") from error
+    if header.get("format") != FORMAT:
         raise BadInputError(
-            f"{path}: written by Seamwise {header['version']} in format {header['format']}, this one reads {FORMAT}: "
-            "go on with that version, or start afresh in another folder"
+            f"{path}: written by Seamwise {header.get('version')} in format {header.get('format')}, this one reads "
+            f"{FORMAT}: go on with that version, or delete the file to start the run afresh"
         )
-    return unflatten(tensors, header["state"])
+    try:
+        return unflatten(tensors, header["state"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadInputError(f"{path}: damaged ({error!r}); delete it to start the run afresh") from error

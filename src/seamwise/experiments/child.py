@@ -14,14 +14,18 @@ from typing import Any, TextIO
 
 import torch
 
-from seamwise.continual import DivergenceError
 from seamwise.errors import SeamwiseError
 from seamwise.experiments.recipe import Recipe
-from seamwise.experiments.runs import Run, execute
+from seamwise.experiments.runs import CHECKPOINT_EVERY_S, Run, execute
 from seamwise.experiments.streams import open_stream
 
 
-def job_of(run: Run, folder: Path | None) -> dict[str, Any]:
+def job_of(
+    run: Run,
+    folder: Path | None,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    allow_other_machine: bool = False,
+) -> dict[str, Any]:
     """The line that starts a child."""
     return {
         "stream": run.stream.source(),
@@ -32,6 +36,8 @@ def job_of(run: Run, folder: Path | None) -> dict[str, Any]:
         "device": run.device,
         "split": run.split,
         "folder": None if folder is None else str(folder),
+        "checkpoint_every_s": checkpoint_every_s,
+        "allow_other_machine": allow_other_machine,
     }
 
 
@@ -59,13 +65,13 @@ def main() -> int:
             job["device"],
             job["split"],
         )
-        for event in execute(run, None if job["folder"] is None else Path(job["folder"])):
+        folder = None if job["folder"] is None else Path(job["folder"])
+        every, other = job.get("checkpoint_every_s", CHECKPOINT_EVERY_S), job.get("allow_other_machine", False)
+        for event in execute(run, folder, checkpoint_every_s=every, allow_other_machine=other):
             values = {"kind": event.kind, "experience": event.experience, "fraction": event.fraction}
             _tell(out, **values, loss=event.loss, row=event.row)
     except SeamwiseError as error:
         _tell(out, kind="failed", message=str(error), exit_code=error.exit_code)
-    except (DivergenceError, MemoryError) as error:
-        _tell(out, kind="failed", message=str(error) or "out of memory", exit_code=1)
     return 0
 
 

@@ -7,10 +7,11 @@ import json
 import os
 import platform
 import queue
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,8 @@ import torch
 
 from seamwise.errors import BadInputError, RefusedError, SeamwiseError
 from seamwise.experiments.child import job_of
-from seamwise.experiments.runs import Run
+from seamwise.experiments.groups import gather
+from seamwise.experiments.runs import CHECKPOINT_EVERY_S, Run
 from seamwise.files import atomic_write
 
 # One thread each. glibc otherwise gives large blocks back to the system after every step and pays for fresh pages at
@@ -73,20 +75,24 @@ class ResultsFile:
             return
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
-            runs, common = found["runs"], {key: found[key] for key in self.common}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInputError(f"{self.path}: not a results file ({error!r}); choose another name") from error
+            common = {key: found[key] for key in self.common}
+            runs = [row for row in found["runs"] if isinstance(row["seed"], int)]
+            gather({"domains": common["domains"], "runs": runs})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, BadInputError) as error:
+            raise BadInputError(
+                f"{self.path}: not a results file, or a damaged one ({error!r}); choose another name, or delete it"
+            ) from error
         differ = [key for key in self.common if common[key] != self.common[key]]
         if differ:
             raise RefusedError(
                 f"{self.path} holds results with another {' and another '.join(differ)}: choose another file, "
                 "or delete it to start afresh"
             )
-        self.runs = list(runs)
+        self.runs = runs
 
     def has(self, run: Run) -> bool:
         mine = (run.strategy, run.seed, json.loads(json.dumps(run.all_parameters)))
-        return any((row["strategy"], row["seed"], row["parameters"]) == mine for row in self.runs)
+        return any((row["strategy"], row["seed"], row.get("parameters")) == mine for row in self.runs)
 
     def add(self, row: dict[str, Any]) -> None:
         self.runs.append(row)
@@ -129,11 +135,19 @@ class ComparisonFailedError(SeamwiseError):
     """Some runs failed; the others are in the results file."""
 
 
-def compare(runs: Sequence[Run], results: ResultsFile, work: Path | None, jobs: int = 2) -> Iterator[Update]:
+def compare(
+    runs: Sequence[Run],
+    results: ResultsFile,
+    work: Path | None,
+    jobs: int = 2,
+    *,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    allow_other_machine: bool = False,
+) -> Generator[Update, None, None]:
     """Runs what the results file does not hold yet, `jobs` at a time, each in a single-threaded process of its own.
 
     work: the folder of checkpoints; runs cut off there go on. Failures are told and do not stop the others; at the
-    end they raise ComparisonFailedError.
+    end they raise ComparisonFailedError. The last two: see `execute`.
     """
     waiting = [run for run in runs if not results.has(run)]
     inbox: queue.Queue[tuple[int, str | None]] = queue.Queue()
@@ -144,16 +158,18 @@ def compare(runs: Sequence[Run], results: ResultsFile, work: Path | None, jobs: 
         while waiting or running:
             while waiting and len(running) < jobs:
                 run, number = waiting.pop(0), number + 1
-                process = _start(run, work)
+                folder = None if work is None else work / folder_of(run)
+                process = _start(job_of(run, folder, checkpoint_every_s, allow_other_machine))
                 running[number] = (run, process)
                 threading.Thread(target=_listen, args=(number, process, inbox), daemon=True).start()
             at, line = inbox.get()
             run, process = running[at]
             if line is None:
                 del running[at]
-                if process.wait() != 0:
-                    failures.append(f"{label(run.strategy, run.parameters)} seed {run.seed}: its process ended")
-                    yield Update(run, "failed", message=f"its process ended with status {process.returncode}")
+                if _end(process) != 0:
+                    message = _why_it_ended(process.returncode)
+                    failures.append(f"{label(run.strategy, run.parameters)} seed {run.seed}: {message}")
+                    yield Update(run, "failed", message=message)
                 continue
             update = _update(run, json.loads(line), results)
             if update.kind == "failed":
@@ -162,7 +178,7 @@ def compare(runs: Sequence[Run], results: ResultsFile, work: Path | None, jobs: 
     finally:
         for _, process in running.values():
             process.terminate()
-            process.wait()
+            _end(process)
     if failures:
         raise ComparisonFailedError("\n".join(["some runs failed, the others are kept:", *failures]))
 
@@ -175,7 +191,21 @@ def _update(run: Run, event: Mapping[str, Any], results: ResultsFile) -> Update:
     return Update(run, event["kind"], event["fraction"], event["experience"], event["loss"])
 
 
-def _start(run: Run, work: Path | None) -> subprocess.Popen[str]:
+def _end(process: subprocess.Popen[str]) -> int:
+    """Waits for a child and closes the pipe that kept it alive; its status."""
+    assert process.stdin is not None
+    status = process.wait()
+    process.stdin.close()
+    return status
+
+
+def _why_it_ended(status: int) -> str:
+    if status == -signal.SIGKILL:
+        return "its process was killed, perhaps for lack of memory: use fewer jobs or smaller tiles"
+    return f"its process ended with status {status}; what it printed tells why"
+
+
+def _start(job: Mapping[str, Any]) -> subprocess.Popen[str]:
     environment = os.environ | ENVIRONMENT
     process = subprocess.Popen(
         [sys.executable, "-m", "seamwise.experiments.child"],
@@ -183,15 +213,17 @@ def _start(run: Run, work: Path | None) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
+        start_new_session=True,  # Ctrl-C is for the parent, which ends its children
     )
     assert process.stdin is not None
-    process.stdin.write(json.dumps(job_of(run, None if work is None else work / folder_of(run))) + "\n")
+    process.stdin.write(json.dumps(job) + "\n")
     process.stdin.flush()
     return process
 
 
 def _listen(number: int, process: subprocess.Popen[str], inbox: queue.Queue[tuple[int, str | None]]) -> None:
     assert process.stdout is not None
-    for line in process.stdout:
-        inbox.put((number, line))
+    with process.stdout:
+        for line in process.stdout:
+            inbox.put((number, line))
     inbox.put((number, None))

@@ -61,16 +61,16 @@ DOMAINS: dict[str, WeldDomain] = {
 STRATEGIES: dict[str, dict[str, object]] = {
     "finetuning": {},
     "si": {"c": 5.0},
-    "replay": {"capacity": 128},
-    "si+replay": {"c": 0.1, "capacity": 128},
+    "replay": {"capacity": 128, "share": 0.5},
+    "si+replay": {"c": 0.1, "capacity": 128, "share": 0.5},
     "joint": {},
 }
 
 FULL = Recipe(network_options={"width": 16}, tile=96, steps=200, batch_size=8, lr=5e-3, bf16=True)
-QUICK = replace(FULL, steps=30)
+QUICK = replace(FULL, steps=30, overlap=0.125)
 
 PICTURES = {"train": 96, "val": 0, "test": 32}
-QUICK_PICTURES = {"train": 16, "val": 0, "test": 8}
+QUICK_PICTURES = {"train": 16, "val": 0, "test": 4}
 
 
 def simulate_domain(folder: Path, name: str, *, quick: bool) -> Iterator[tuple[int, int]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -10,8 +11,10 @@ import torch
 
 from seamwise.continual import Draw, Training
 from seamwise.continual.catalogue import nearest
+from seamwise.continual.optimizers import OptimizerName
 from seamwise.errors import UsageError
 from seamwise.vision.augment import Augmentation
+from seamwise.vision.losses import build_loss
 from seamwise.vision.networks import build_network
 from seamwise.vision.networks.network import Network
 
@@ -53,7 +56,7 @@ class Recipe:
     def of(options: Mapping[str, Any]) -> Recipe:
         """A recipe from plain values; UsageError names an unknown one and the nearest right names."""
         known = [f.name for f in fields(Recipe)]
-        for name in options:
+        for name in map(str, options):
             if name not in known:
                 raise UsageError(f"a recipe has no {name!r}{nearest(name, known)}")
         recipe = Recipe(**options)
@@ -64,10 +67,21 @@ class Recipe:
                 raise UsageError(f"recipe: {name} must be {wanted}, not {getattr(recipe, name)!r}")
         return recipe
 
+    def check(self, classes: int) -> None:
+        """Raises UsageError for a value that cannot be used, before anything is begun."""
+        for name, (right, wanted) in _RULES.items():
+            if not right(getattr(self, name)):
+                raise UsageError(f"recipe: {name} must be {wanted}, not {getattr(self, name)!r}")
+        self.augmentation()
+        try:
+            target = torch.zeros((1, 2, 2), dtype=torch.int64)
+            build_loss(self.loss, **self.loss_options)(torch.zeros(1, classes, 2, 2), target, None)
+        except TypeError as error:
+            raise UsageError(f"recipe: loss_options {dict(self.loss_options)}: {error}") from error
+        self.build(classes, seed=0)
+
     def training(self, experiences: int = 1) -> Training:
         """The learner's settings; experiences: how many are learned at once (joint training takes as many steps)."""
-        if self.steps < 1 or self.batch_size < 1 or self.lr <= 0:
-            raise UsageError(f"steps {self.steps}, batch_size {self.batch_size} and lr {self.lr} must be above 0")
         return Training(
             batch_size=self.batch_size,
             steps=self.steps * experiences,
@@ -97,13 +111,32 @@ class Recipe:
         for name in self.augment:
             if name not in known:
                 raise UsageError(f"augmentation has no {name!r}{nearest(name, known)}")
-        return Augmentation(**self.augment)
+        try:
+            return Augmentation(**self.augment)
+        except TypeError as error:
+            raise UsageError(f"recipe: augment {dict(self.augment)}: {error}") from error
+
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("steps", "batch_size", "tile"), (lambda value: value >= 1, "1 or more")),
+    "channels": (lambda value: 1 <= value <= 4, "1 (grey), 3 (colour) or what the pictures have, at most 4"),
+    "overlap": (lambda value: 0 <= value < 1, "from 0 to below 1"),
+    "optimizer": (lambda value: value in get_args(OptimizerName), f"one of {', '.join(get_args(OptimizerName))}"),
+    "lr": (lambda value: 0 < value < math.inf, "above 0"),
+    "weight_decay": (lambda value: 0 <= value < math.inf, "0 or more"),
+    "schedule": (lambda value: value in ("constant", "cosine"), "constant or cosine"),
+    "warmup": (lambda value: 0 <= value < 1, "from 0 to below 1"),
+    "clip": (lambda value: value is None or 0 < value < math.inf, "above 0, or null for none"),
+    "defect_share": (lambda value: 0 <= value <= 1, "from 0 to 1"),
+    "most_tiles": (lambda value: value is None or value >= 1, "1 or more, or null for no limit"),
+}
 
 
 def _fits(value: Any, allowed: tuple[Any, ...], origin: Any) -> bool:
     """Whether a plain value is of a field's type: one of `allowed`, or a mapping."""
-    if isinstance(value, Mapping):
-        return origin is Mapping or any(get_origin(kind) is Mapping for kind in allowed)
+    if isinstance(value, Mapping) or origin is Mapping:
+        wanted = origin is Mapping or any(get_origin(kind) is Mapping for kind in allowed)
+        return wanted and isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
     if value is None or isinstance(value, bool):
         return type(value) in allowed
     return type(value) in allowed or (isinstance(value, int) and float in allowed)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +21,9 @@ from seamwise.continual.stream import Balanced, Dataset
 from seamwise.errors import BadInputError, RefusedError, UsageError
 from seamwise.experiments.checkpoint import load_checkpoint, save_checkpoint
 from seamwise.experiments.evaluation import count_domain
+from seamwise.experiments.failures import explained
 from seamwise.experiments.recipe import Recipe
+from seamwise.experiments.run_folder import claimed
 from seamwise.experiments.streams import DomainStream
 from seamwise.files import atomic_write
 from seamwise.vision.losses import build_loss
@@ -49,6 +53,7 @@ class Run:
             build_strategy(self.strategy, self.parameters)
         except ValueError as error:
             raise UsageError(str(error)) from error
+        self.recipe.check(len(self.stream.classes))
 
     @property
     def all_parameters(self) -> dict[str, Any]:
@@ -86,23 +91,36 @@ class Event:
     row: dict[str, Any] | None = None
 
 
-def execute(run: Run, folder: Path | None = None, *, allow_other_machine: bool = False) -> Iterator[Event]:
+def execute(
+    run: Run,
+    folder: Path | None = None,
+    *,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    allow_other_machine: bool = False,
+) -> Iterator[Event]:
     """Runs to the end, yielding events; the last one carries the result row.
 
     folder: where checkpoints, the model after each experience and the counts of every image go; a run found there is
-    continued, bit for bit. Raises RefusedError if the folder holds another run.
+    continued, bit for bit. checkpoint_every_s: seconds between checkpoints (0: at every step); there is one after
+    every experience in any case. Raises RefusedError if the folder holds another run, SeamwiseError where the disk,
+    the memory or the loss gives out.
     """
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        _claim(folder, run)
+    with ExitStack() as stack:
+        stack.enter_context(explained())
+        if folder is not None:
+            stack.enter_context(claimed(folder, run.identity()))
+        yield from _go(run, folder, checkpoint_every_s, allow_other_machine)
+
+
+def _go(run: Run, folder: Path | None, checkpoint_every_s: float, allow_other_machine: bool) -> Iterator[Event]:
     kind = protocol(run.strategy)
     stops = run.stream.stops
     legs = [[task] for task in range(len(stops))] if kind == "separate" else [list(range(len(stops)))]
     finished: list[Leg] = []
     for number, tasks in enumerate(legs):
-        name = "" if len(legs) == 1 else f"{stops[tasks[0]].name}-"
+        name = "" if len(legs) == 1 else f"{_file_name(stops[tasks[0]].name)}-"
         leg = Leg(run, tasks, folder, name, joint=kind == "joint", allow_other_machine=allow_other_machine)
-        for event in leg.go():
+        for event in leg.go(checkpoint_every_s):
             yield replace(event, fraction=(number + event.fraction) / len(legs))
         finished.append(leg)
     row = _result(run, kind, [line for leg in finished for line in leg.lines], sum(leg.seconds for leg in finished))
@@ -143,7 +161,7 @@ class Leg:
         self.seconds = 0.0
         self._resume(allow_other_machine)
 
-    def go(self) -> Iterator[Event]:
+    def go(self, checkpoint_every_s: float) -> Iterator[Event]:
         """Learns what is left, saving at intervals and after every domain."""
         started, saved = time.monotonic() - self.seconds, time.monotonic()
         count = len(self.experiences)
@@ -156,7 +174,7 @@ class Leg:
                 self._save()
                 yield Event("evaluated", progress.experience.name, (at + 1) / count)
                 continue
-            if time.monotonic() - saved > CHECKPOINT_EVERY_S:
+            if time.monotonic() - saved >= checkpoint_every_s:
                 self._save()
                 saved = time.monotonic()
             loss = float(progress.loss) if progress.loss is not None and progress.step % 10 == 0 else None
@@ -165,18 +183,24 @@ class Leg:
     def _judge(self, experience: Experience) -> None:
         counts: dict[str, list[ImageCounts]] = {}
         stream = self.run.stream
+        moment = f"{self.name}after-{experience.index}-{_file_name(experience.name)}"
+        keep = None if self.folder is None else self.folder / moment
         with undisturbed(self.network):
             for task in self.tasks:
                 stop = stream.stops[task]
                 if stop.domain.samples[self.run.split]:
-                    counts[stop.name] = count_domain(self.segmenter, stream, stop, self.run.split)
+                    counts[stop.name] = count_domain(
+                        self.segmenter, stream, stop, self.run.split, keep=keep and keep / str(task)
+                    )
         scores = {name: summarise(images).to_json() for name, images in counts.items()}
-        self.lines.append({"after": experience.name, "tasks": self.tasks, "scores": scores})
+        line = {"after": experience.name, "tasks": self.tasks, "scores": scores}
+        self.lines.append(json.loads(json.dumps(line)))  # as it comes back from a checkpoint
         if self.folder is not None:
-            name = f"{self.name}after-{experience.index}-{experience.name}".replace(" ", "-")
             everything = {domain: [image.to_json() for image in images] for domain, images in counts.items()}
-            atomic_write(self.folder / f"{name}.counts.json", json.dumps(everything).encode())
-            self.segmenter.save(self.folder / f"{name}.safetensors", {"after": experience.name, **self.run.identity()})
+            atomic_write(self.folder / f"{moment}.counts.json", json.dumps(everything).encode())
+            self.segmenter.save(
+                self.folder / f"{moment}.safetensors", {"after": experience.name, **self.run.identity()}
+            )
 
     def _save(self) -> None:
         if self.folder is not None:
@@ -191,12 +215,17 @@ class Leg:
         state = load_checkpoint(path)
         try:
             self.learner.load_state_dict(state["learner"], allow_other_machine=allow_other_machine)
+            progress = json.loads(state["progress"])
+            self.lines, self.seconds = progress["lines"], progress["seconds"]
         except MismatchError as error:
-            raise RefusedError(f"{path}: {error}") from error
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise BadInputError(f"{path}: does not fit this run ({error}); start afresh in another folder") from error
-        progress = json.loads(state["progress"])
-        self.lines, self.seconds = progress["lines"], progress["seconds"]
+            raise RefusedError(
+                f"{path}: {error}; --allow-other-machine goes on where only the machine differs, deleting the folder "
+                "starts the run afresh"
+            ) from error
+        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+            raise BadInputError(
+                f"{path}: does not fit this run ({error!r}); delete it to start the run afresh"
+            ) from error
 
 
 def tiles(stream: DomainStream, recipe: Recipe, task: int, split: str = "train") -> Dataset:
@@ -231,22 +260,9 @@ def reading(stream: DomainStream, recipe: Recipe) -> Reading:
     )
 
 
-def _claim(folder: Path, run: Run) -> None:
-    """The folder becomes this run's, or is found to be."""
-    path = folder / "run.json"
-    mine = run.identity()
-    if path.exists():
-        try:
-            theirs = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            raise BadInputError(f"{path}: cannot be read ({error}); choose another folder") from error
-        differ = sorted(name for name in mine if theirs.get(name) != mine[name])
-        if differ:
-            raise RefusedError(
-                f"{folder} holds a run with other settings ({', '.join(differ)}): choose another folder, or delete it"
-            )
-    else:
-        atomic_write(path, json.dumps(mine, indent=1).encode())
+def _file_name(name: str) -> str:
+    """A domain's name without what a file name cannot hold."""
+    return re.sub(r"[\s/\\:\0]", "-", name)
 
 
 def _score(metric: str, scores: Mapping[str, Any] | None) -> float | None:

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import yaml
 
+from seamwise.continual import build_strategy
 from seamwise.continual.catalogue import nearest
 from seamwise.errors import BadInputError
+from seamwise.experiments.plain_yaml import load_yaml
 from seamwise.vision.domain import Domain, read_domain
 
 ClassRule = Literal["same", "defect", "union"]
@@ -90,7 +92,7 @@ def read_stream(path: Path, root: Path | None = None) -> StreamFile:
     scale), recipe (see `Recipe`) and strategies (name -> parameters). Folders are relative to `root` or to the file.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInputError(
             f"{path}: cannot be read ({error.strerror}); give a stream file or domain folders"
@@ -112,8 +114,18 @@ def read_stream(path: Path, root: Path | None = None) -> StreamFile:
         "classes": content.get("classes", "same"),
         "domains": [entry | {"path": str((root or path.parent) / entry["path"])} for entry in entries],
     }
-    strategies = {str(name): dict(options or {}) for name, options in (content.get("strategies") or {}).items()}
+    strategies = {str(name): _options(path, name, o) for name, o in (content.get("strategies") or {}).items()}
     return StreamFile(open_stream(source), dict(content.get("recipe") or {}), strategies)
+
+
+def _options(path: Path, strategy: str, options: Any) -> dict[str, Any]:
+    if not isinstance(options or {}, dict):
+        raise BadInputError(f"{path}: strategies: {strategy} must be a mapping of parameters, not {options!r}")
+    try:
+        build_strategy(str(strategy), options or {})
+    except ValueError as error:
+        raise BadInputError(f"{path}: strategies: {error}") from error
+    return dict(options or {})
 
 
 def open_stream(source: Mapping[str, Any]) -> DomainStream:
@@ -130,7 +142,7 @@ def open_stream(source: Mapping[str, Any]) -> DomainStream:
 def _entry(item: Any, path: Path) -> dict[str, Any]:
     entry = {"path": item} if isinstance(item, str) else item
     known = ["path", "name", "scale"]
-    if not isinstance(entry, dict) or "path" not in entry:
+    if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
         raise BadInputError(f"{path}: a domain is a folder or a mapping with 'path', not {item!r}")
     for key in entry:
         if key not in known:
@@ -140,7 +152,8 @@ def _entry(item: Any, path: Path) -> dict[str, Any]:
         raise BadInputError(
             f"{path}: domain {entry['path']}: scale must be a number above 0 and at most 4, not {scale!r}"
         )
-    return entry
+    name = {"name": str(entry["name"])} if entry.get("name") is not None else {}
+    return {"path": entry["path"], "scale": scale, **name}
 
 
 def join_domains(
@@ -193,3 +206,25 @@ def _join_classes(domains: Sequence[Domain], rule: ClassRule) -> tuple[tuple[str
 def _full_name(domain: Domain, label: str) -> str:
     """Names that were never given ("class 2") mean another thing in each domain."""
     return f"{domain.name} {label}" if label.startswith("class ") else label
+
+
+def with_classes(stream: DomainStream, classes: tuple[str, ...]) -> DomainStream:
+    """The same domains with a model's classes in place of their own: each of theirs is found there by its name.
+
+    Where the model knows but one kind of defect, all of theirs are that. Raises BadInputError for a class that the
+    model does not know.
+    """
+    stops = []
+    for stop in stream.stops:
+        names = ("background", *stop.domain.classes[1:])
+        full = [label if label in classes else _full_name(stop.domain, label) for label in names]
+        if classes == ("background", "defect"):
+            full = ["background", *["defect"] * (len(names) - 1)]
+        unknown = [label for label in full if label not in classes]
+        if unknown:
+            raise BadInputError(
+                f"{stop.domain.root}: the model does not know its class {unknown[0]!r}, only {', '.join(classes)}: "
+                "take a model that learned it, or rename the classes in domain.yaml"
+            )
+        stops.append(Stop(stop.domain, stop.scale, tuple(classes.index(label) for label in full)))
+    return DomainStream(stream.name, "union", classes, stream.ignore, tuple(stops))

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from seamwise.errors import UsageError
 from seamwise.vision.counts import DefectCount, ImageCounts, count_image
@@ -130,11 +129,11 @@ def overlaps(confusion: NDArray[np.int64]) -> tuple[tuple[float | None, ...], tu
 
 def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
     """Probability that a positive outscores a negative, ties counting half (Mann-Whitney U); None if one is empty."""
-    n, m = len(positive), len(negative)
-    if not n or not m:
+    if not positive or not negative:
         return None
-    ranks = rankdata([*positive, *negative])  # ties share their mean rank
-    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+    ordered = np.sort(negative)
+    below, up_to = (np.searchsorted(ordered, positive, side) for side in ("left", "right"))
+    return float((below + up_to).sum() / (2 * len(positive) * len(negative)))
 
 
 def recall_at_far(positive: Sequence[float], negative: Sequence[float], far: float) -> float | None:
