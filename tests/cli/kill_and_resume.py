@@ -4,8 +4,8 @@
 
 The run has what makes this hard: a channels_last U-Net with dropout, fused Adam, Synaptic Intelligence and replay,
 random tiles and augmentation. SIGKILL gives no time to tidy up, and strikes while checkpoints are being written too.
-Each try is killed `--kills` times, at steps drawn at random. Equal means bit for bit: weights, moments of Adam, importances, replay memory,
-the model after each domain, and every score.
+Each try is killed `--kills` times, at steps drawn at random. Equal means bit for bit: weights, moments of Adam,
+importances, replay memory, the model after each domain, and every score.
 """
 
 from __future__ import annotations
@@ -76,8 +76,9 @@ def tries(times: int, kills: int, seed: int, work: Path) -> Iterator[Try]:
         out = work / f"try-{number}"
         struck: list[tuple[int, int] | None] = []
         for _ in range(kills):
+            done, last = _steps(struck[-1] if struck else None), len(domains) * STEPS - 1
             process = _start(domains, out)
-            _wait_for_step(process, out, rng.randrange(_steps(struck[-1] if struck else None), len(domains) * STEPS))
+            _wait_for_step(process, out, rng.randrange(min(done, last), last + 1))
             time.sleep(rng.uniform(0, 0.03))  # anywhere within a step, or a checkpoint
             process.kill()
             process.join()
@@ -128,7 +129,10 @@ def _place(out: Path) -> tuple[int, int] | None:
     found = list(out.glob("*/checkpoint.safetensors"))
     if not found:
         return None
-    position = load_checkpoint(found[0])["learner"]["position"]
+    # Read in one go, since the process may be replacing the file: 8 bytes of length, the JSON header, the tensors.
+    data = found[0].read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    position = json.loads(header["__metadata__"]["seamwise"])["state"]["learner"]["position"]
     return position["experience"], position["step"]
 
 

@@ -122,3 +122,4 @@ def test_children_end_with_their_parent(how: signal.Signals, words: list[str], t
     assert "Traceback" not in err
     if how == signal.SIGINT:
         assert parent.returncode == 130
+        assert "go on where they were" in err.replace("\n", " ")

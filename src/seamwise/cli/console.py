@@ -23,6 +23,7 @@ from seamwise.experiments.plain_yaml import load_yaml
 from seamwise.files import atomic_write
 
 PLAIN_EVERY_S = 15.0
+INTERRUPTED = 130
 
 # Progress and notes go to standard error, so that `--json -` leaves standard output to the result.
 console = Console(stderr=True, highlight=False, emoji=False)
@@ -120,8 +121,16 @@ def readable_errors() -> Iterator[None]:
         say(f"error: {error}")
         raise SystemExit(error.exit_code) from error
     except KeyboardInterrupt as error:
-        say("stopped")
-        raise SystemExit(130) from error
+        raise SystemExit(_stopped()) from error
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # typer has turned Ctrl-C into this
+            _stopped()
+        raise
+
+
+def _stopped() -> int:
+    say("stopped; learn, compare and demo go on where they were when the same command is given again")
+    return INTERRUPTED
 
 
 def pairs(items: Sequence[str], option: str) -> dict[str, Any]:
