@@ -40,6 +40,14 @@ def test_a_stream_file_says_everything(folder: Path) -> None:
     assert again.identity() == file.stream.identity()
 
 
+def test_a_stream_file_may_name_the_classes(folder: Path) -> None:
+    count = len(read_domain(folder / "light").classes)
+    labels = ["background", *(f"kind {number}" for number in range(1, count))]
+    file = read_stream(write(folder, f"classes: union\ndomains: [{{path: light, labels: {labels}}}]"))
+    assert file.stream.classes == tuple(labels)
+    assert open_stream(file.stream.source()).classes == tuple(labels)
+
+
 def test_its_folders_may_lie_elsewhere(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = write(tmp_path_factory.mktemp("elsewhere"), "domains: [light]")
     assert read_stream(path, folder).stream.name == "year"
@@ -57,6 +65,8 @@ def test_its_folders_may_lie_elsewhere(folder: Path, tmp_path_factory: pytest.Te
         ("domains: [{path: 5}]", "not {'path': 5}"),
         ("domains: [{path: light, scala: 2}]", "did you mean scale"),
         ("domains: [{path: light, scale: 0}]", "scale must be"),
+        ("domains: [{path: light, labels: pore}]", "labels must be a list"),
+        ("domains: [{path: light, labels: [a, b, c, d, e, f, g]}]", "different names"),
         ("domains: [light, light]", "two domains are named 'light'"),
         ("domains: [light]\nclases: same", "did you mean classes"),
         ("domains: [light]\nclasses: all", "same, defect, union"),

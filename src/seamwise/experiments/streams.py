@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,7 +58,15 @@ class DomainStream:
 
     def source(self) -> dict[str, Any]:
         """Where the stream comes from, as JSON values; another process opens the same stream from it."""
-        domains = [{"path": str(s.domain.root.resolve()), "name": s.name, "scale": s.scale} for s in self.stops]
+        domains = [
+            {
+                "path": str(stop.domain.root.resolve()),
+                "name": stop.name,
+                "scale": stop.scale,
+                "labels": list(stop.domain.classes),
+            }
+            for stop in self.stops
+        ]
         return {"name": self.name, "classes": self.rule, "domains": domains}
 
     def identity(self) -> dict[str, Any]:
@@ -132,16 +140,27 @@ def open_stream(source: Mapping[str, Any]) -> DomainStream:
     """The stream that `DomainStream.source()` describes."""
     entries = source["domains"]
     return join_domains(
-        [read_domain(entry["path"], entry.get("name")) for entry in entries],
+        [_labelled(read_domain(entry["path"], entry.get("name")), entry.get("labels")) for entry in entries],
         name=source["name"],
         rule=source["classes"],
         scales=[float(entry.get("scale", 1.0)) for entry in entries],
     )
 
 
+def _labelled(domain: Domain, labels: Sequence[str] | None) -> Domain:
+    """The domain with other names for its classes, for folders that do not name them."""
+    if labels is None:
+        return domain
+    if len(labels) != len(domain.classes) or len(set(labels)) < len(labels):
+        raise BadInputError(
+            f"{domain.root}: labels must be {len(domain.classes)} different names, background first, not {list(labels)}"
+        )
+    return replace(domain, classes=tuple(str(label) for label in labels))
+
+
 def _entry(item: Any, path: Path) -> dict[str, Any]:
     entry = {"path": item} if isinstance(item, str) else item
-    known = ["path", "name", "scale"]
+    known = ["path", "name", "scale", "labels"]
     if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
         raise BadInputError(f"{path}: a domain is a folder or a mapping with 'path', not {item!r}")
     for key in entry:
@@ -152,8 +171,11 @@ def _entry(item: Any, path: Path) -> dict[str, Any]:
         raise BadInputError(
             f"{path}: domain {entry['path']}: scale must be a number above 0 and at most 4, not {scale!r}"
         )
+    labels = entry.get("labels")
+    if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
+        raise BadInputError(f"{path}: domain {entry['path']}: labels must be a list of class names, not {labels!r}")
     name = {"name": str(entry["name"])} if entry.get("name") is not None else {}
-    return {"path": entry["path"], "scale": scale, **name}
+    return {"path": entry["path"], "scale": scale, "labels": labels, **name}
 
 
 def join_domains(
