@@ -96,14 +96,17 @@ def load_segmenter(path: Path, device: torch.device | str = "cpu") -> Segmenter:
         raise BadInputError(
             f"{path}: written by Seamwise {header['version']}, which is newer than this one ({__version__}): update"
         )
-    reading = header["reading"]
-    reading["classes"] = tuple(reading["classes"])
-    reading["class_sets"] = {name: tuple(ids) for name, ids in reading["class_sets"].items()}
     try:
+        values = dict(header["reading"])
+        values["classes"] = tuple(values["classes"])
+        values["class_sets"] = {name: tuple(ids) for name, ids in values["class_sets"].items()}
+        reading = Reading(**values)
         network = build_network(**header["network"])
         network.load_state_dict(tensors)
-    except (RuntimeError, UsageError) as error:
-        raise BadInputError(f"{path}: its weights do not fit its network: {error}") from error
+    except (RuntimeError, UsageError, KeyError, TypeError, AttributeError) as error:
+        raise BadInputError(
+            f"{path}: not a whole model file, or its weights do not fit its network: {error}"
+        ) from error
     module: nn.Module = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert isinstance(module, Network)
-    return Segmenter(module.eval(), Reading(**reading))
+    return Segmenter(module.eval(), reading)

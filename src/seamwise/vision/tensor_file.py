@@ -32,7 +32,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
             text = (file.metadata() or {}).get(HEADER)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         header = json.loads(text) if text else {}
-    except (safetensors.SafetensorError, ValueError, OSError) as error:
+    except (safetensors.SafetensorError, ValueError, OSError, RuntimeError) as error:
         raise BadInputError(
             f"{path}: not a readable {kind} file ({error}); it may be damaged, make it again"
         ) from error
