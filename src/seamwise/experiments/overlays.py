@@ -12,8 +12,8 @@ from seamwise.vision.prepare import load_mask
 Columns = list[tuple[str, bytes]]
 
 
-def overlays_of(run: Run, folder: Path, max_width: int = 360) -> dict[str, Columns]:
-    """{domain and image: [(after which experience, PNG file), ...]} from the masks a run left in its folder.
+def overlays_of(run: Run, folder: Path, max_width: int = 400) -> dict[str, Columns]:
+    """{domain and image: [(learned last, PNG file), ...]} from the masks a run left in its folder.
 
     Shown is the test picture of each domain with the most defect pixels. Empty for separate models.
     """
@@ -29,6 +29,6 @@ def overlays_of(run: Run, folder: Path, max_width: int = 360) -> dict[str, Colum
                 shown = overlay(
                     read_image(sample.image).pixels, called, truth, ignore=run.stream.ignore, max_width=max_width
                 )
-                label = "after " + moment.name.split("-", 2)[2]
+                label = moment.name.split("-", 2)[2]
                 result.setdefault(f"{stop.name}: {path.stem}", []).append((label, png(shown)))
     return result
