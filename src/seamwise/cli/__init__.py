@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError as error:  # the bare package is the learning core alone
+    raise SystemExit("the seamwise command needs more than the bare package: pip install 'seamwise[vision]'") from error
 
 from seamwise import __version__
 from seamwise.cli.compare import compare
