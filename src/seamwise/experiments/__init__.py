@@ -1,0 +1,1 @@
+"""Streams of domains, comparisons of strategies, and their reports; needs no database."""

@@ -1,0 +1,1 @@
+"""Simulated welds: physics first, deterministic by seed, with exact masks."""
