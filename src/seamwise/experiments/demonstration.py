@@ -21,7 +21,8 @@ assert isinstance(_PE, PhasedArray)
 
 # Four stops of a team's year: machine welds on a panel, the same welds on film (light and dark change places, grain),
 # thick pipe on imaging plates with Se-75, and another material and method altogether. Machine welds, a high dose and
-# strong flaws, so that a small network can learn each in a minute: they replaced a first choice that plain training could not learn.
+# strong flaws, so that a small network can learn each in a minute: they replaced a first choice that plain training
+# could not learn.
 # Fixed before any strategy was tuned on them; the strengths below were then tuned on the demonstration's own test
 # pictures (it has no others), so its table shows what the methods do and is no measure of them.
 DOMAINS: dict[str, WeldDomain] = {
