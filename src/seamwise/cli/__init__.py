@@ -17,6 +17,7 @@ from seamwise.cli.demo import demo
 from seamwise.cli.evaluate import evaluate
 from seamwise.cli.learn import learn
 from seamwise.cli.predict import predict
+from seamwise.cli.reproduce import reproduce
 from seamwise.cli.simulate import simulate
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (demo, learn, compare, evaluate, predict, simulate):
+for command in (demo, learn, compare, evaluate, predict, simulate, reproduce):
     app.command()(command)
 
 

@@ -24,7 +24,9 @@ from seamwise.experiments.demonstration import DOMAINS, FULL, QUICK, STRATEGIES,
 from seamwise.experiments.overlays import overlays_of
 from seamwise.experiments.runs import Run
 from seamwise.experiments.streams import join_domains
+from seamwise.experiments.tables import trade_off, write_markdown
 from seamwise.experiments.whole_folder import whole_folder
+from seamwise.files import atomic_write
 from seamwise.vision.domain import Domain, read_domain
 
 
@@ -33,6 +35,9 @@ def demo(
     seeds: Annotated[int, typer.Option(min=1, help="Seeds for each strategy.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = os.cpu_count() or 1,
     out: Annotated[Path | None, typer.Option(help="Folder (default: runs/demo, runs/demo-quick).")] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--results", help="Results file (default: results.json there); tables go beside it.")
+    ] = None,
     device: DeviceOption = Device.auto,
     json_file: JsonOption = None,
 ) -> None:
@@ -47,7 +52,7 @@ def demo(
     stream = join_domains(domains, name="demo", rule="defect")
     recipe, where = (QUICK if quick else FULL), device_of(device)
     runs = [Run(stream, recipe, name, p, seed, where) for seed in range(seeds) for name, p in STRATEGIES.items()]
-    results = ResultsFile(folder / "results.json", "demo", command_line(), common_of(runs[0]))
+    results = ResultsFile(keep or folder / "results.json", "demo", command_line(), common_of(runs[0]))
     results.open()
     # The longest first, so that no process waits for a late long one.
     order = sorted(runs, key=lambda run: "replay" not in run.strategy)
@@ -56,6 +61,8 @@ def demo(
     results.runs.sort(key=lambda row: (row["seed"], list(STRATEGIES).index(row["strategy"])))
     results.write()
     result = results.content()
+    write_markdown(results.path.with_suffix(".md"), result)
+    atomic_write(results.path.with_suffix(".svg"), trade_off(result).encode())
     overlays = {run.strategy: overlays_of(run, folder / "runs" / folder_of(run)) for run in runs if run.seed == 0}
     show_results(result, json_file)
     page = write_report(folder / "report.html", result, overlays)

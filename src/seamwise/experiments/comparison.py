@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,12 +16,11 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from seamwise.errors import BadInputError, RefusedError, SeamwiseError
-from seamwise.experiments.child import job_of
 from seamwise.experiments.groups import gather
 from seamwise.experiments.runs import CHECKPOINT_EVERY_S, Run
 from seamwise.files import atomic_write
@@ -47,13 +47,36 @@ def versions() -> dict[str, str]:
     }
 
 
+class AnyRun(Protocol):
+    """One run of a comparison, whatever it learns."""
+
+    @property
+    def strategy(self) -> str: ...
+    @property
+    def parameters(self) -> Mapping[str, Any]: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def all_parameters(self) -> dict[str, Any]:
+        """The strategy's parameters with their defaults filled in."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What a result must share to be the same run's."""
+        ...
+
+    def job(self) -> dict[str, Any]:
+        """What a process of its own needs to do it (see `child`)."""
+        ...
+
+
 def label(strategy: str, parameters: Mapping[str, Any]) -> str:
     """`si:c=10`: a strategy with the parameters that were given."""
     options = ",".join(f"{name}={value}" for name, value in sorted(parameters.items()))
     return f"{strategy}:{options}" if options else strategy
 
 
-def folder_of(run: Run) -> str:
+def folder_of(run: AnyRun) -> str:
     """A folder name of its own for every run."""
     digest = hashlib.sha256(json.dumps(run.identity(), sort_keys=True).encode()).hexdigest()[:8]
     return f"{run.strategy}-seed{run.seed}-{digest}"
@@ -77,7 +100,8 @@ class ResultsFile:
             found = json.loads(self.path.read_text(encoding="utf-8"))
             common = {key: found[key] for key in self.common}
             runs = [row for row in found["runs"] if isinstance(row["seed"], int)]
-            gather({"domains": common["domains"], "runs": runs})
+            if "domains" in common:
+                gather({"domains": common["domains"], "runs": runs})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, BadInputError) as error:
             raise BadInputError(
                 f"{self.path}: not a results file, or a damaged one ({error!r}); choose another name, or delete it"
@@ -90,7 +114,7 @@ class ResultsFile:
             )
         self.runs = runs
 
-    def has(self, run: Run) -> bool:
+    def has(self, run: AnyRun) -> bool:
         mine = (run.strategy, run.seed, json.loads(json.dumps(run.all_parameters)))
         return any((row["strategy"], row["seed"], row.get("parameters")) == mine for row in self.runs)
 
@@ -123,7 +147,7 @@ def common_of(run: Run) -> dict[str, Any]:
 class Update:
     """What a running comparison tells. kind as in `Event`, or "failed" with a message."""
 
-    run: Run
+    run: AnyRun
     kind: str
     fraction: float = 0.0
     experience: str = ""
@@ -136,30 +160,37 @@ class ComparisonFailedError(SeamwiseError):
 
 
 def compare(
-    runs: Sequence[Run],
+    runs: Sequence[AnyRun],
     results: ResultsFile,
     work: Path | None,
     jobs: int = 2,
     *,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     allow_other_machine: bool = False,
+    reuse: bool = False,
 ) -> Generator[Update, None, None]:
     """Runs what the results file does not hold yet, `jobs` at a time, each in a single-threaded process of its own.
 
     work: the folder of checkpoints; runs cut off there go on. Failures are told and do not stop the others; at the
-    end they raise ComparisonFailedError. The last two: see `execute`.
+    end they raise ComparisonFailedError. reuse: a process takes the next run when it is through, which saves its start
+    where runs are short. The others: see `execute`.
     """
     waiting = [run for run in runs if not results.has(run)]
     inbox: queue.Queue[tuple[int, str | None]] = queue.Queue()
-    running: dict[int, tuple[Run, subprocess.Popen[str]]] = {}
+    running: dict[int, tuple[AnyRun, subprocess.Popen[str]]] = {}
     failures: list[str] = []
     number = 0
+    settings = {"checkpoint_every_s": checkpoint_every_s, "allow_other_machine": allow_other_machine}
+
+    def job(run: AnyRun) -> dict[str, Any]:
+        return run.job() | settings | {"folder": None if work is None else str(work / folder_of(run))}
+
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
                 run, number = waiting.pop(0), number + 1
-                folder = None if work is None else work / folder_of(run)
-                process = _start(job_of(run, folder, checkpoint_every_s, allow_other_machine))
+                process = _start()
+                _send(process, job(run))
                 running[number] = (run, process)
                 threading.Thread(target=_listen, args=(number, process, inbox), daemon=True).start()
             at, line = inbox.get()
@@ -174,6 +205,12 @@ def compare(
             update = _update(run, json.loads(line), results)
             if update.kind == "failed":
                 failures.append(f"{label(run.strategy, run.parameters)} seed {run.seed}: {update.message}")
+            if update.kind in ("done", "failed"):
+                if reuse and waiting:
+                    running[at] = (waiting.pop(0), process)
+                    _send(process, job(running[at][0]))
+                else:
+                    _send(process, None)
             yield update
     finally:
         for _, process in running.values():
@@ -183,7 +220,7 @@ def compare(
         raise ComparisonFailedError("\n".join(["some runs failed, the others are kept:", *failures]))
 
 
-def _update(run: Run, event: Mapping[str, Any], results: ResultsFile) -> Update:
+def _update(run: AnyRun, event: Mapping[str, Any], results: ResultsFile) -> Update:
     if event["kind"] == "failed":
         return Update(run, "failed", message=event["message"])
     if event["kind"] == "done":
@@ -205,20 +242,23 @@ def _why_it_ended(status: int) -> str:
     return f"its process ended with status {status}; what it printed tells why"
 
 
-def _start(job: Mapping[str, Any]) -> subprocess.Popen[str]:
-    environment = os.environ | ENVIRONMENT
-    process = subprocess.Popen(
+def _start() -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-m", "seamwise.experiments.child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=os.environ | ENVIRONMENT,
         start_new_session=True,  # Ctrl-C is for the parent, which ends its children
     )
+
+
+def _send(process: subprocess.Popen[str], job: Mapping[str, Any] | None) -> None:
+    """A job for a child; None: there are no more. One that has died is noticed when its output ends."""
     assert process.stdin is not None
-    process.stdin.write(json.dumps(job) + "\n")
-    process.stdin.flush()
-    return process
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(("" if job is None else json.dumps(job)) + "\n")
+        process.stdin.flush()
 
 
 def _listen(number: int, process: subprocess.Popen[str], inbox: queue.Queue[tuple[int, str | None]]) -> None:

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-import resource
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from seamwise.continual import Experience, Learner, MismatchError, build_strategy, undisturbed
+from seamwise.continual import Experience, Learner, build_strategy, undisturbed
 from seamwise.continual.catalogue import parameters as catalogue_parameters
 from seamwise.continual.catalogue import protocol
 from seamwise.continual.metrics import summary
 from seamwise.continual.stream import Balanced, Dataset
-from seamwise.errors import BadInputError, RefusedError, UsageError
-from seamwise.experiments.checkpoint import load_checkpoint, save_checkpoint
+from seamwise.errors import UsageError
 from seamwise.experiments.evaluation import count_domain
+from seamwise.experiments.event import Event
 from seamwise.experiments.failures import explained
+from seamwise.experiments.leg import Leg, every, one_after_another, peak_memory_mb
 from seamwise.experiments.recipe import Recipe
 from seamwise.experiments.run_folder import claimed
-from seamwise.experiments.streams import DomainStream
+from seamwise.experiments.streams import DomainStream, open_stream
 from seamwise.files import atomic_write
 from seamwise.vision.losses import build_loss
 from seamwise.vision.objective import Segmentation
@@ -33,7 +32,6 @@ from seamwise.vision.segmenter import Reading, Segmenter
 from seamwise.vision.tiles import TileDataset
 
 CHECKPOINT_EVERY_S = 60.0
-CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -72,23 +70,27 @@ class Run:
         }
         return dict(json.loads(json.dumps(values)))
 
+    def job(self) -> dict[str, Any]:
+        """What a process of its own needs to do this run: JSON values."""
+        return {
+            "kind": "domains",
+            "stream": self.stream.source(),
+            "recipe": self.identity()["recipe"],
+            "strategy": self.strategy,
+            "parameters": dict(self.parameters),
+            "seed": self.seed,
+            "device": self.device,
+            "split": self.split,
+        }
+
+    @staticmethod
+    def of_job(job: Mapping[str, Any]) -> Run:
+        names = ("strategy", "parameters", "seed", "device", "split")
+        return Run(open_stream(job["stream"]), Recipe.of(job["recipe"]), **{name: job[name] for name in names})
+
     @property
     def metric(self) -> str:
         return "defect_iou" if len(self.stream.classes) == 2 else "mean_defect_class_iou"
-
-
-@dataclass(frozen=True)
-class Event:
-    """How far a run is. kind "step", "evaluated" (one row of R is known) or "done" (row holds the result).
-
-    fraction: of the whole run, 0 to 1.
-    """
-
-    kind: Literal["step", "evaluated", "done"]
-    experience: str
-    fraction: float
-    loss: float | None = None
-    row: dict[str, Any] | None = None
 
 
 def execute(
@@ -113,119 +115,78 @@ def execute(
 
 
 def _go(run: Run, folder: Path | None, checkpoint_every_s: float, allow_other_machine: bool) -> Iterator[Event]:
-    kind = protocol(run.strategy)
-    stops = run.stream.stops
-    legs = [[task] for task in range(len(stops))] if kind == "separate" else [list(range(len(stops)))]
+    kind, stops = protocol(run.strategy), run.stream.stops
+    ways = [[task] for task in range(len(stops))] if kind == "separate" else [list(range(len(stops)))]
+    builders = [
+        partial(
+            _leg,
+            run,
+            tasks,
+            folder,
+            "" if len(ways) == 1 else f"{_file_name(stops[tasks[0]].name)}-",
+            allow=allow_other_machine,
+        )
+        for tasks in ways
+    ]
     finished: list[Leg] = []
-    for number, tasks in enumerate(legs):
-        name = "" if len(legs) == 1 else f"{_file_name(stops[tasks[0]].name)}-"
-        leg = Leg(run, tasks, folder, name, joint=kind == "joint", allow_other_machine=allow_other_machine)
-        for event in leg.go(checkpoint_every_s):
-            yield replace(event, fraction=(number + event.fraction) / len(legs))
-        finished.append(leg)
+    yield from one_after_another(builders, every(checkpoint_every_s), finished)
     row = _result(run, kind, [line for leg in finished for line in leg.lines], sum(leg.seconds for leg in finished))
     if folder is not None:
         atomic_write(folder / "row.json", json.dumps(row, indent=1).encode())
     yield Event("done", stops[-1].name, 1.0, row=row)
 
 
-class Leg:
+def _leg(run: Run, tasks: list[int], folder: Path | None, name: str, *, allow: bool) -> Leg:
     """One model's way through some of the stream's domains: all of them, or a single one for separate models."""
-
-    def __init__(
-        self, run: Run, tasks: list[int], folder: Path | None, name: str, *, joint: bool, allow_other_machine: bool
-    ) -> None:
-        self.run, self.tasks, self.folder, self.name = run, tasks, folder, name
-        recipe, stream = run.recipe, run.stream
-        parts = [tiles(stream, recipe, task) for task in tasks]
-        self.experiences = (
-            [Experience(0, "all domains", Balanced(parts))]
-            if joint
-            else [Experience(i, stream.stops[t].name, parts[i], task=t) for i, t in enumerate(tasks)]
-        )
-        self.network = recipe.build(len(stream.classes), run.seed)
-        objective = Segmentation(
+    recipe, stream, joint = run.recipe, run.stream, protocol(run.strategy) == "joint"
+    parts = [tiles(stream, recipe, task) for task in tasks]
+    experiences = (
+        [Experience(0, "all domains", Balanced(parts))]
+        if joint
+        else [Experience(i, stream.stops[t].name, parts[i], task=t) for i, t in enumerate(tasks)]
+    )
+    network = recipe.build(len(stream.classes), run.seed)
+    learner = Learner(
+        network,
+        build_strategy(run.strategy, run.parameters),
+        Segmentation(
             build_loss(recipe.loss, **recipe.loss_options), stream.class_sets, stream.ignore, channels_last=True
-        )
-        self.learner = Learner(
-            self.network,
-            build_strategy(run.strategy, run.parameters),
-            objective,
-            recipe.training(len(tasks) if joint else 1),
-            seed=run.seed,
-            augment=recipe.augmentation(),
-            device=run.device,
-        )
-        self.segmenter = Segmenter(self.network, reading(stream, recipe))
-        self.lines: list[dict[str, Any]] = []
-        self.seconds = 0.0
-        self._resume(allow_other_machine)
+        ),
+        recipe.training(len(tasks) if joint else 1),
+        seed=run.seed,
+        augment=recipe.augmentation(),
+        device=run.device,
+    )
+    segmenter = Segmenter(network, reading(stream, recipe))
+    return Leg(
+        learner,
+        experiences,
+        partial(_judge, run, segmenter, tasks, folder, name),
+        folder,
+        name,
+        allow_other_machine=allow,
+    )
 
-    def go(self, checkpoint_every_s: float) -> Iterator[Event]:
-        """Learns what is left, saving at intervals and after every domain."""
-        started, saved = time.monotonic() - self.seconds, time.monotonic()
-        count = len(self.experiences)
-        for progress in self.learner.fit(self.experiences):
-            self.seconds = time.monotonic() - started
-            at = progress.experience.index
-            if progress.kind == "consolidated":
-                self._judge(progress.experience)
-                self.seconds = time.monotonic() - started
-                self._save()
-                yield Event("evaluated", progress.experience.name, (at + 1) / count)
-                continue
-            if time.monotonic() - saved >= checkpoint_every_s:
-                self._save()
-                saved = time.monotonic()
-            loss = float(progress.loss) if progress.loss is not None and progress.step % 10 == 0 else None
-            yield Event("step", progress.experience.name, (at + progress.step / progress.steps) / count, loss)
 
-    def _judge(self, experience: Experience) -> None:
-        counts: dict[str, list[ImageCounts]] = {}
-        stream = self.run.stream
-        moment = f"{self.name}after-{experience.index}-{_file_name(experience.name)}"
-        keep = None if self.folder is None else self.folder / moment
-        with undisturbed(self.network):
-            for task in self.tasks:
-                stop = stream.stops[task]
-                if stop.domain.samples[self.run.split]:
-                    counts[stop.name] = count_domain(
-                        self.segmenter, stream, stop, self.run.split, keep=keep and keep / str(task)
-                    )
-        scores = {name: summarise(images).to_json() for name, images in counts.items()}
-        line = {"after": experience.name, "tasks": self.tasks, "scores": scores}
-        self.lines.append(json.loads(json.dumps(line)))  # as it comes back from a checkpoint
-        if self.folder is not None:
-            everything = {domain: [image.to_json() for image in images] for domain, images in counts.items()}
-            atomic_write(self.folder / f"{moment}.counts.json", json.dumps(everything).encode())
-            self.segmenter.save(
-                self.folder / f"{moment}.safetensors", {"after": experience.name, **self.run.identity()}
-            )
-
-    def _save(self) -> None:
-        if self.folder is not None:
-            progress = {"lines": self.lines, "seconds": self.seconds}
-            state = {"learner": self.learner.state_dict(), "progress": json.dumps(progress)}
-            save_checkpoint(self.folder / f"{self.name}{CHECKPOINT}", state)
-
-    def _resume(self, allow_other_machine: bool) -> None:
-        path = None if self.folder is None else self.folder / f"{self.name}{CHECKPOINT}"
-        if path is None or not path.exists():
-            return
-        state = load_checkpoint(path)
-        try:
-            self.learner.load_state_dict(state["learner"], allow_other_machine=allow_other_machine)
-            progress = json.loads(state["progress"])
-            self.lines, self.seconds = progress["lines"], progress["seconds"]
-        except MismatchError as error:
-            raise RefusedError(
-                f"{path}: {error}; --allow-other-machine goes on where only the machine differs, deleting the folder "
-                "starts the run afresh"
-            ) from error
-        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-            raise BadInputError(
-                f"{path}: does not fit this run ({error!r}); delete it to start the run afresh"
-            ) from error
+def _judge(
+    run: Run, segmenter: Segmenter, tasks: list[int], folder: Path | None, name: str, experience: Experience
+) -> dict[str, Any]:
+    """Scores of the leg's domains; the model and the counts of every image are kept in the folder."""
+    counts: dict[str, list[ImageCounts]] = {}
+    moment = f"{name}after-{experience.index}-{_file_name(experience.name)}"
+    keep = None if folder is None else folder / moment
+    with undisturbed(segmenter.network):
+        for task in tasks:
+            stop = run.stream.stops[task]
+            if stop.domain.samples[run.split]:
+                own = keep and keep / str(task)
+                counts[stop.name] = count_domain(segmenter, run.stream, stop, run.split, keep=own)
+    if folder is not None:
+        everything = {domain: [image.to_json() for image in images] for domain, images in counts.items()}
+        atomic_write(folder / f"{moment}.counts.json", json.dumps(everything).encode())
+        segmenter.save(folder / f"{moment}.safetensors", {"after": experience.name, **run.identity()})
+    scores = {name: summarise(images).to_json() for name, images in counts.items()}
+    return {"after": experience.name, "tasks": tasks, "scores": scores}
 
 
 def tiles(stream: DomainStream, recipe: Recipe, task: int, split: str = "train") -> Dataset:
@@ -287,12 +248,6 @@ def _result(run: Run, kind: str, lines: Sequence[Mapping[str, Any]], seconds: fl
         "R": R,
         **summary(R),
         "seconds": round(seconds, 1),
-        "peak_memory_mb": round(_peak_memory_mb()),
+        "peak_memory_mb": round(peak_memory_mb()),
         "scores": final,
     }
-
-
-def _peak_memory_mb() -> float:
-    """Largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024

@@ -52,21 +52,29 @@ def write_markdown(path: Path, result: Mapping[str, Any]) -> None:
     """Writes or renews the made part of a page; what people wrote around it stays."""
     metric = str(result["metric"]).replace("_", " ")
     parts = [
-        START,
         f"Command: `{result['command']}`. Score: {metric} on the {result['split']} split, pooled over its images. "
         "Mean ± standard deviation over seeds. `learned` is the score of each domain when it was new, `newest` that of "
         "the last domain at the end.",
         markdown_table(HEADERS, summary_rows(result)),
         "Final score of each domain:",
         markdown_table(["strategy", *result["domains"]], domain_rows(result)),
-        "Versions: " + ", ".join(f"{name} {value}" for name, value in result["versions"].items()) + ".",
-        END,
+        made_with(result),
     ]
-    made = "\n\n".join(part.strip() for part in parts)
-    old = path.read_text(encoding="utf-8") if path.exists() else f"# {result['name']}\n\n{START}{END}\n"
+    renew_page(path, str(result["name"]), parts)
+
+
+def renew_page(path: Path, title: str, parts: Sequence[str]) -> None:
+    """Puts made parts between a page's marks; a page that does not exist yet gets the title alone around them."""
+    made = "\n\n".join([START, *(part.strip() for part in parts), END])
+    old = path.read_text(encoding="utf-8") if path.exists() else f"# {title}\n\n{START}{END}\n"
     before, _, rest = old.partition(START)
     _, _, after = rest.partition(END)
     atomic_write(path, f"{before}{made}{after}".encode())
+
+
+def made_with(result: Mapping[str, Any]) -> str:
+    """The line that says which versions made a result."""
+    return "Versions: " + ", ".join(f"{name} {value}" for name, value in result["versions"].items()) + "."
 
 
 def trade_off(result: Mapping[str, Any]) -> str:

@@ -30,14 +30,21 @@ def _unfused_face(
     domain: PhasedArray, coupler: Coupler, class_id: int, rng: np.random.Generator, grain: np.random.Generator
 ) -> Flaw:
     """A line of echo at the fusion face, 3 to 40 mm, -6 to -20 dB, between and beneath the wires."""
-    right = min(coupler.zone_right, coupler.pipe_end)
-    length = float(min(np.clip(rng.lognormal(np.log(8.0), 0.7), 3.0, 40.0), 0.9 * (right - coupler.zone_left)))
-    start = coupler.zone_left + rng.random() * (right - coupler.zone_left - length)
+    start, length = _stretch(coupler, rng, 8.0, 0.7, 3.0, 40.0)
     level = float(rng.uniform(-20.0, -6.0) + domain.flaw_db)
     x = np.arange(start, start + length, 0.15)
     z = coupler.face_z + 0.05 * wander(len(x), 0.15, 2.0, rng) + 0.02 * grain.standard_normal()
     patchy = level + 2.5 * wander(len(x), 0.15, 1.0, rng) + 1.0 * wander(len(x), 0.15, 0.6, grain)
     return Flaw(class_id, "unfused face", smooth_line(x, z, patchy), length, level)
+
+
+def _stretch(
+    coupler: Coupler, rng: np.random.Generator, typical_mm: float, spread: float, least_mm: float, most_mm: float
+) -> tuple[float, float]:
+    """Start and length (mm) of a flaw that lies somewhere along the fusion face."""
+    room = min(coupler.zone_right, coupler.pipe_end) - coupler.zone_left
+    length = float(min(np.clip(rng.lognormal(np.log(typical_mm), spread), least_mm, most_mm), 0.9 * room))
+    return coupler.zone_left + rng.random() * (room - length), length
 
 
 def _missing_pipe(
@@ -97,9 +104,7 @@ def _dust(
     domain: PhasedArray, coupler: Coupler, class_id: int, rng: np.random.Generator, grain: np.random.Generator
 ) -> Flaw:
     """Sand and dust: scattered spots of 0.1 to 2 mm at the fusion face, -10 to -30 dB, over a thin veil."""
-    right = min(coupler.zone_right, coupler.pipe_end)
-    length = float(min(np.clip(rng.lognormal(np.log(6.0), 0.5), 2.0, 20.0), 0.9 * (right - coupler.zone_left)))
-    start = coupler.zone_left + rng.random() * (right - coupler.zone_left - length)
+    start, length = _stretch(coupler, rng, 6.0, 0.5, 2.0, 20.0)
     level = float(rng.uniform(-22.0, -10.0) + domain.flaw_db)
     count = max(4, int(length * rng.uniform(1.0, 2.5)))
     x = start + length * rng.random(count)

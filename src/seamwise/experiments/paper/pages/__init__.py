@@ -1,0 +1,1 @@
+"""What each figure's runs are shown as: a table beside the published figures, claims checked, a picture."""

@@ -1,0 +1,66 @@
+"""Split MNIST in three scenarios: which task is asked is known, does not matter, or must be found out as well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from seamwise.continual import Training
+from seamwise.experiments.paper.figure import Figure, Line, Setting, Split
+from seamwise.experiments.paper.split_mnist import PAIRS
+
+# The setting of Hsu et al. 2018: a perceptron with two hidden layers of 400 units, Adam, four epochs of batches of 128.
+SETTING = Setting(
+    data="mnist",
+    tasks=Split(PAIRS),
+    hidden=(400, 400),
+    training=Training(optimizer="adam", lr=1e-3, batch_size=128, epochs=4, keep_optimizer=False),
+    train_judged=2000,
+)
+SCENARIOS = {"task": "task-incremental", "domain": "domain-incremental", "class": "class-incremental"}
+MEMORY = 4400  # pictures of 8 bits in the room of the two copies of the weights that SI and online EWC keep
+
+# Strengths chosen by `seamwise reproduce scenarios-search`, for each scenario its own.
+CHOSEN: dict[str, dict[str, dict[str, object]]] = {
+    "finetuning": {},
+    "ewc-per-task": {},
+    "ewc": {},
+    "si": {},
+    "lwf": {},
+    "lfl": {},
+    "gem": {},
+    "replay": {},
+    "joint": {},
+}
+
+
+def line(scenario: str, strategy: str) -> Line:
+    parameters = CHOSEN[strategy].get(scenario, {})
+    return Line(f"{SCENARIOS[scenario]}: {strategy}", strategy, parameters, {"scenario": scenario})
+
+
+FULL = Figure(
+    name="scenarios",
+    title="Three scenarios of split MNIST",
+    setting=SETTING,
+    lines=tuple(line(scenario, strategy) for scenario in SCENARIOS for strategy in CHOSEN),
+    seeds=5,
+)
+
+QUICK = replace(
+    FULL,
+    quick=True,
+    seeds=1,
+    setting=SETTING.changed({"data": "digits", "hidden": (64, 64), "epochs": 20, "batch_size": 32}),
+)
+
+# Hsu et al. 2018, table for split MNIST, test accuracy, ten runs.
+PUBLISHED = {
+    "finetuning": (0.9346, 0.5516, 0.1971),
+    "ewc-per-task": (0.9770, 0.5885, 0.1980),
+    "ewc": (0.9804, 0.5733, 0.1977),
+    "si": (0.9856, 0.6476, 0.1967),
+    "lwf": (0.9960, 0.7102, 0.2417),
+    "gem": (0.9842, 0.9616, 0.9220),
+    "replay": (0.9957, 0.9711, 0.9559),
+    "joint": (0.9952, 0.9859, 0.9753),
+}

@@ -1,0 +1,102 @@
+"""What is read off finished runs: tables, claims and pictures of made-up results whose figures are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from seamwise.experiments.paper.book import CHAPTERS, find_chapter
+from seamwise.experiments.paper.catalogue import FIGURES, QUICK, find_figure
+from seamwise.experiments.paper.pages import choosing_c, importance_correlation, permuted_mnist, split_cifar, split_mnist
+from seamwise.experiments.paper.rows import after, by_line, final, seen, with_sem
+
+HEAD = {"name": "x", "title": "X", "command": "seamwise reproduce x", "versions": {"torch": "2"}, "quick": False}
+
+
+def row(line: str, R: list[list[float]], seed: int = 0, **more: Any) -> dict[str, Any]:
+    return {"line": line, "seed": seed, "R": R, "R_train": R, "seconds": 60.0, "parameters": {}, **more}
+
+
+def result(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {**HEAD, "runs": list(rows), **more}
+
+
+def steady(value: float, tasks: int) -> list[list[float]]:
+    """R of a method that has the same score everywhere."""
+    return [[value] * tasks for _ in range(tasks)]
+
+
+def test_figures_of_rows_by_hand() -> None:
+    rows = [row("a", [[1.0, 0.5], [0.8, 0.6]]), row("a", [[0.9, 0.5], [0.6, 0.4]], seed=1)]
+    assert list(by_line(result(*rows))) == ["a"]
+    assert final(rows) == pytest.approx((0.6, 0.02**0.5))
+    assert after(rows, 0, 0) == pytest.approx((0.95, 0.005**0.5))
+    assert seen(rows, 0)[0] == pytest.approx(0.95)
+    assert with_sem((0.5, 0.3), 9) == pytest.approx((0.5, 0.1))
+    assert final([]) == (None, None)
+
+
+def test_split_mnist_claims_hold_and_fail_where_they_should() -> None:
+    good = result(row("c = 1", steady(0.99, 5)), row("c = 0", steady(0.8, 5)))
+    bad = result(row("c = 1", steady(0.98, 5)), row("c = 0", steady(0.95, 5)))
+    assert [claim.holds for claim in split_mnist.claims(good)] == [True, True, True]
+    assert [claim.holds for claim in split_mnist.claims(bad)] == [False, True, False]
+    assert [claim.holds for claim in split_mnist.claims(result(row("c = 1", steady(0.99, 5))))] == [True, True, None]
+    assert "| c = 1 | 1 | 0.990 | 0.989 | 0.990 |" in "\n".join(split_mnist.markdown(good))
+
+
+def test_permuted_mnist_is_ordered_in_c() -> None:
+    scores = {"SI c = 0": 0.57, "SI c = 0.01": 0.92, "SI c = 0.02": 0.94, "SI c = 0.1": 0.97, "EWC": 0.95}
+    scores |= {"SGD": 0.6, "SGD, dropout .5": 0.65, "all tasks at once": 0.98}
+    runs = [row(line, steady(value, 10)) for line, value in scores.items()]
+    assert all(claim.holds for claim in permuted_mnist.claims(result(*runs)))
+    scores["SI c = 0.01"] = 0.95
+    runs = [row(line, steady(value, 10)) for line, value in scores.items()]
+    assert [claim.holds for claim in permuted_mnist.claims(result(*runs))].count(False) == 1
+    assert str(permuted_mnist.picture(result(*runs))).startswith("<svg")
+
+
+def test_split_cifar_within_three_hundredths() -> None:
+    near = row("c = 0.01", steady(0.735 + 0.029, 6))
+    far = row("c = 0", steady(0.625 - 0.031, 6))
+    verdicts = {claim.text.partition(":")[0]: claim.holds for claim in split_cifar.claims(result(near, far))}
+    assert (verdicts["c = 0.01"], verdicts["c = 0"], verdicts["c = 0.1"]) == (True, False, None)
+
+
+def test_correlations_off_the_diagonal() -> None:
+    def matrix(value: float) -> list[list[float]]:
+        return [[1.0 if i == j else value for j in range(3)] for i in range(3)]
+
+    assert importance_correlation.off_diagonal(matrix(0.25)) == pytest.approx(0.25)
+    free = row("SI c = 0", steady(0.5, 3), correlations=[matrix(0.01), matrix(0.4)])
+    held = row("SI c = 0.1", steady(0.5, 3), correlations=[matrix(0.02), matrix(0.1)])
+    assert [claim.holds for claim in importance_correlation.claims(result(free, held))] == [True, True]
+    swapped = result({**free, "line": "SI c = 0.1"}, {**held, "line": "SI c = 0"})
+    assert importance_correlation.claims(swapped)[1].holds is False
+
+
+def test_the_chosen_strength_is_that_of_what_was_held_out() -> None:
+    runs = [
+        row(f"c {c}", steady(test, 2), parameters={"c": c}, R_held_out=steady(held_out, 2))
+        for c, test, held_out in ((0.1, 0.90, 0.95), (1.0, 0.92, 0.93), (10.0, 0.5, 0.5))
+    ]
+    grid = choosing_c.grids(result(*runs))["SI"]
+    assert (choosing_c.chosen(grid, "R_held_out"), choosing_c.chosen(grid, "R")) == (0.1, 1.0)
+    (claim,) = choosing_c.claims(result(*runs))
+    assert (claim.holds, "0.0200" in claim.ours) == (False, True)
+    assert "edge of the grid" in "\n".join(choosing_c.markdown(result(*runs)))
+
+
+def test_every_figure_has_a_chapter_and_lines_of_known_strategies() -> None:
+    assert {name for name, chapter in CHAPTERS.items() if chapter.kind == "trained"} == set(FIGURES)
+    assert set(QUICK) <= set(FIGURES)
+    for name, figure in FIGURES.items():
+        assert figure.name == name
+        assert find_chapter(name).kind == "trained"
+        for line in figure.lines:
+            figure.setting_of(line)
+    for name, figure in QUICK.items():
+        assert figure.quick
+        assert find_figure(name, quick=True) is figure
+        assert {line.label for line in figure.lines} <= {line.label for line in FIGURES[name].lines}
