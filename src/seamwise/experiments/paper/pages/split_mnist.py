@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from seamwise.experiments.paper.rows import (
@@ -67,15 +68,17 @@ def picture(result: Result) -> Markup:
     """As figure 3: a panel a task and one for their mean, accuracy on the training set after each task, with SEM."""
     found, panels = by_line(result), []
     count = len(result["runs"][0]["R"])
+    low = min(value for row in result["runs"] for scores in row["R_train"] for value in scores if value is not None)
+    reach = (math.floor(10 * low) / 10, 1.0)  # one for all panels
     for task in range(count):
         series = {
-            label: [(i + 1.0, *with_sem(after(rows, i, task, "R_train"), len(rows))) for i in range(task, count)]
+            label: [(i + 1.0, *with_sem(after(rows, i, task, "R_train"), len(rows))) for i in range(count)]
             for label, rows in found.items()
         }
-        panels.append(lines(series, f"Task {task + 1}", **LOOK))
+        panels.append(lines(series, f"Task {task + 1}", legend=task == 0, y_range=reach, **LOOK))
     means = {
         label: [(i + 1.0, *with_sem(seen(rows, i, "R_train"), len(rows))) for i in range(count)]
         for label, rows in found.items()
     }
-    panels.append(lines(means, "Mean over the tasks seen", **LOOK))
+    panels.append(lines(means, "Mean over the tasks seen", legend=False, y_range=reach, **LOOK))
     return grid(panels, str(result["title"]), columns=3)

@@ -29,7 +29,7 @@ def summary(checks: Sequence[Check]) -> str:
     met = sum(row["passed"] for row in checks)
     told = [f"Eq. {row['equation']}: {row['differs']}" for row in checks if row["differs"]]
     differing = f" What differs: {'; '.join(told)}." if told else ""
-    return f"{met} of {len(checks)} figures lie within their tolerance.{differing}"
+    return fill(f"{met} of {len(checks)} figures lie within their tolerance.{differing}")
 
 
 def table_of(checks: Sequence[Check]) -> str:

@@ -38,7 +38,7 @@ def surrogate(quick: bool) -> Part:
     omega, end = float(importance(si)["theta"]), float(model.place[0])
     lowest = float(loss_1(model.theta).detach())
     drop, kept = losses[0] - lowest, si.c * omega * (START - end) ** 2
-    curvature = float(torch.func.hessian(lambda t: loss_1(t))(torch.tensor(end, dtype=torch.float64)))
+    curvature = float(torch.autograd.functional.hessian(loss_1, torch.tensor(end, dtype=torch.float64)))
     grid = np.linspace(*SHOWN, 181)
     away = grid - end
     curves = {
