@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,7 @@ from torch.utils._pytree import tree_leaves
 from seamwise.continual import Step, SynapticIntelligence
 from seamwise.continual.optimizers import build_optimizer
 from seamwise.vision.networks import build_network
-
-
-def mlp(width: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(784, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
+from steps import cell, measure, mlp, ratio
 
 
 def unet() -> nn.Module:
@@ -61,9 +57,7 @@ class Loop:
                 self.si.consolidate(self.model)
             self.si.begin(self.model)
 
-    def run(self, steps: int) -> float:
-        """Seconds a step."""
-        start = time.perf_counter()
+    def run(self, steps: int) -> None:
         for _ in range(steps):
             self.optimizer.zero_grad()
             F.cross_entropy(self.model(self.x), self.y).backward()  # type: ignore[no-untyped-call]
@@ -73,27 +67,6 @@ class Loop:
             self.optimizer.step()
             if self.si is not None:
                 self.si.after_step(self.step)
-        return (time.perf_counter() - start) / steps
-
-
-def ratio(over: list[float], under: list[float]) -> dict[str, float]:
-    """Median of paired ratios, with the middle 90 % of its bootstrap."""
-    paired = torch.tensor([a / b for a, b in zip(over, under, strict=True)])
-    picks = torch.randint(len(paired), (2000, len(paired)), generator=torch.Generator().manual_seed(0))
-    medians = paired[picks].median(1).values
-    low, high = medians.quantile(torch.tensor([0.05, 0.95])).tolist()
-    return {"median": round(statistics.median(paired.tolist()), 3), "low": round(low, 3), "high": round(high, 3)}
-
-
-def measure(loops: dict[str, Loop], rounds: int) -> dict[str, list[float]]:
-    """Seconds a step of each loop in each round; the order turns around from round to round."""
-    times: dict[str, list[float]] = {name: [] for name in loops}
-    for loop in loops.values():
-        loop.run(loop.steps)
-    for number in range(rounds):
-        for name in list(loops)[:: 1 if number % 2 else -1]:
-            times[name].append(loops[name].run(loops[name].steps))
-    return times
 
 
 def costs(case: str, rounds: int) -> dict[str, Any]:
@@ -102,7 +75,7 @@ def costs(case: str, rounds: int) -> dict[str, Any]:
         "fused": Loop(case, fused=True, si=False),
         "si": Loop(case, fused=True, si=True),
     }
-    times = measure(loops, rounds)
+    (times,) = measure([loops], rounds)
     return {
         "si_over_default_adam": ratio(times["si"], times["default"]),
         "si_over_fused_adam": ratio(times["si"], times["fused"]),
@@ -114,7 +87,7 @@ def costs(case: str, rounds: int) -> dict[str, Any]:
 def growth(rounds: int) -> dict[str, float]:
     """A step in the 100th experience against one in the second."""
     loops = {"late": Loop("small", fused=True, si=True, experiences=99), "early": Loop("small", fused=True, si=True)}
-    times = measure(loops, rounds)
+    (times,) = measure([loops], rounds)
     return ratio(times["late"], times["early"])
 
 
@@ -158,9 +131,6 @@ def memory(case: str) -> dict[str, float]:
 
 def page(result: dict[str, Any]) -> str:
     """The figures as a Markdown page beside the JSON."""
-
-    def cell(figure: dict[str, float]) -> str:
-        return f"{figure['median']:.2f} ({figure['low']:.2f} to {figure['high']:.2f})"
 
     columns = ("si_over_default_adam", "si_over_fused_adam", "fused_over_default_adam")
     rows = [

@@ -19,6 +19,7 @@ from seamwise.experiments.paper.theory.check import check, order, verdict
 from seamwise.experiments.paper.theory.curvature import curvature
 from seamwise.experiments.paper.theory.importance import implemented
 from seamwise.experiments.paper.theory.noise import Copies
+from seamwise.experiments.paper.theory.page import fill
 from seamwise.experiments.paper.theory.progress import Part
 from seamwise.experiments.paper.theory.quadratic import (
     contract,
@@ -86,10 +87,15 @@ def test_page_and_picture(result: dict[str, Any]) -> None:
     assert {line.count("|") for line in tables} == {9, 4, 8}
     assert f"{len(result['checks'])} of {len(result['checks'])} figures" in page
     assert "lacks a factor 1/2" in page
-    assert max(len(line) for line in page.splitlines() if not line.startswith("|")) < 300
+    assert max(len(line) for line in page.splitlines() if not line.startswith("|")) <= 120
     root = ElementTree.fromstring(theory.picture(result))
     titles = {element.text for element in root.iter("{http://www.w3.org/2000/svg}title")}
     assert {"Eq. 13: diagonal Hessian", "Minibatch noise overestimates"} <= titles
+
+
+def test_no_line_of_a_paragraph_becomes_a_list() -> None:
+    page = fill("word " * 23 + "a - b + c - d + e = f " * 20)
+    assert all(len(line) <= 120 and line[0] not in "-+*" for line in page.splitlines())
 
 
 def test_a_figure_beyond_its_tolerance_is_told(result: dict[str, Any]) -> None:
@@ -183,7 +189,7 @@ def test_gradient_noise_against_single_samples() -> None:
         single = torch.stack(rows)
         assert float(square[copy]) == pytest.approx(float(single.mean(0).square().sum()), rel=1e-10)
         assert float(covariance[copy]) == pytest.approx(float(single.var(0, correction=0).sum()), rel=1e-10)
-        logits = model(x.expand(2, -1, -1))[1][copy]
+        logits = model(x.expand(2, -1, -1))[1][copy].detach()
         assert float(loss[copy]) == pytest.approx(float(F.cross_entropy(logits, y)), rel=1e-10)
 
 

@@ -15,6 +15,7 @@ from seamwise.continual import SynapticIntelligence
 from seamwise.experiments.paper import trajectories
 from seamwise.experiments.paper.trajectories.contours import Outline, regions
 from seamwise.experiments.paper.trajectories.landscape import KEPT, TASK_1, TASK_2
+from seamwise.experiments.paper.trajectories.surrogate import MINIMUM, second_derivative
 from tests.experiments.paper.test_theory import end_of
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -64,6 +65,11 @@ def test_a_well_is_a_parabola_at_its_minimum() -> None:
     values = torch.linalg.eigvalsh(torch.autograd.functional.hessian(TASK_2, at))
     np.testing.assert_allclose(values.numpy(), [2 * TASK_2.along, 2 * TASK_2.across], rtol=1e-12)
     assert TASK_2.at(np.array(TASK_2.minimum)) == 0.0
+
+
+def test_curvature_of_the_cut_by_hand() -> None:
+    """At the minimum: 2 x 1.5 from the logarithm, 0.1 x 4^2 from the ripple."""
+    assert second_derivative(MINIMUM) == pytest.approx(3 + 1.6, rel=1e-12)
 
 
 def area(outline: Outline) -> float:

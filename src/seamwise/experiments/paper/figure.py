@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -109,5 +110,6 @@ class Figure:
 
 
 def plain(setting: Setting) -> dict[str, Any]:
-    """A setting as JSON values."""
-    return {**asdict(setting), "tasks": {"kind": type(setting.tasks).__name__, **asdict(setting.tasks)}}
+    """A setting as JSON values, as they come back from a file."""
+    values = {**asdict(setting), "tasks": {"kind": type(setting.tasks).__name__, **asdict(setting.tasks)}}
+    return dict(json.loads(json.dumps(values)))

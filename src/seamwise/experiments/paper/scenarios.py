@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from seamwise.continual import Training
 from seamwise.experiments.paper.figure import Figure, Line, Setting, Split
@@ -19,16 +20,16 @@ SETTING = Setting(
 SCENARIOS = {"task": "task-incremental", "domain": "domain-incremental", "class": "class-incremental"}
 MEMORY = 4400  # pictures of 8 bits in the room of the two copies of the weights that SI and online EWC keep
 
-# Strengths chosen by `seamwise reproduce scenarios-search`, for each scenario its own.
-CHOSEN: dict[str, dict[str, dict[str, object]]] = {
+# Strengths chosen by `seamwise reproduce scenarios-search`, for each scenario its own; memories have one size for all.
+CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
     "finetuning": {},
     "ewc-per-task": {},
     "ewc": {},
     "si": {},
     "lwf": {},
     "lfl": {},
-    "gem": {},
-    "replay": {},
+    "gem": {scenario: {"capacity": MEMORY, "samples": None} for scenario in SCENARIOS},
+    "replay": {scenario: {"capacity": MEMORY} for scenario in SCENARIOS},
     "joint": {},
 }
 

@@ -52,7 +52,7 @@ def picture(result: Result) -> Markup:
     for scenario, title in SCENARIOS.items():
         series = {}
         for strategy, tried in GRIDS.items():
-            name = next(iter(tried[-1])) if strategy != "gem" else "margin"
+            name = next(name for name in ("strength", "c", "margin") if name in tried[0])
             points = sorted(
                 (float(rows[0]["parameters"][name]), *final(rows, "R_held_out"))
                 for rows in _rows(result, scenario, strategy)

@@ -24,7 +24,8 @@ def check(
 ) -> Check:
     """A measured figure beside the expected one; passed where the error is within the tolerance.
 
-    statement: what the paper says. differs: how the paper's print departs from what was found; empty where it agrees.
+    statement: what the paper says; empty for what it does not speak of. differs: how the paper's print departs from
+    what was found; empty where it agrees.
     """
     return {
         "name": name,
@@ -43,7 +44,7 @@ def verdict(row: Check) -> str:
     """What a row of the table ends with."""
     if not row["passed"]:
         return "**not met**"
-    return row["differs"] or "agrees"
+    return row["differs"] or ("agrees" if row["statement"] else "holds")
 
 
 def order(steps: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:

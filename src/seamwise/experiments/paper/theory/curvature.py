@@ -66,7 +66,7 @@ def _general(draw: Draw, problems: int, done: float) -> Generator[float, None, l
             "Q stopped at t < τ, each term times 1 - exp(-(λa + λb) t / τ): largest relative error",
             "11, finite t",
             max(stopped),
-            "(not in the paper)",
+            "",
         ),
     ]
 
@@ -103,7 +103,7 @@ def _diagonal(
             "diagonal H, beside the diagonal: Q_ij = d_i d_j H_ii H_jj / (H_ii + H_jj), not 0; largest relative error",
             "11, 13",
             max(across),
-            "(only the diagonal is used)",
+            "",
         ),
     ], points
 

@@ -21,7 +21,7 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, SAMPLES)
 
 def noise(seed: int, quick: bool) -> Part:
     """Trains the same networks from the same starts with every batch size, the last being all samples at once."""
-    copies, steps = (8, 120) if quick else (32, 300)
+    copies, steps = (8, 80) if quick else (32, 300)
     sizes = SIZES[::2] if quick else SIZES
     ratios, predicted, largest_z = [], [], 0.0
     for place, size in enumerate(sizes):

@@ -109,5 +109,6 @@ def _made(result: Mapping[str, Any]) -> str:
 
 
 def fill(paragraph: str) -> str:
-    """A paragraph in lines of one length."""
-    return textwrap.fill(" ".join(paragraph.split()), 120)
+    """A paragraph in lines of one length; none begins with a sign, which Markdown would take for a list."""
+    flat = " ".join(paragraph.split()).replace(" - ", "\u00a0- ").replace(" + ", "\u00a0+ ")
+    return textwrap.fill(flat, 120, break_long_words=False, break_on_hyphens=False)

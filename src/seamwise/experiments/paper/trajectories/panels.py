@@ -168,6 +168,8 @@ def _legend(entries: Sequence[tuple[str, str, str | None]]) -> Markup:
     parts, left = [], 12.0
     for name, colour, dash in entries:
         ends = {"x1": left, "x2": left + 20, "y1": 42.0, "y2": 42.0}
+        if colour == INK:  # seen on dark ground, too
+            parts.append(tag("line", **ends, stroke=GROUND, stroke_width=5))
         parts.append(tag("line", **ends, stroke=colour, stroke_width=2.6, stroke_dasharray=dash))
         parts.append(text(left + 25, 46, name, size=SMALL))
         left += 25 + text_width(name, SMALL) + 12

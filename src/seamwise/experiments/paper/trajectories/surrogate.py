@@ -23,6 +23,14 @@ def loss_1(theta: Tensor) -> Tensor:
     return loss
 
 
+def second_derivative(theta: float) -> float:
+    """Of the loss, at a place."""
+    at = torch.tensor(theta, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(loss_1(at), at, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope, at)
+    return float(curvature)
+
+
 def surrogate(quick: bool) -> Part:
     """Descends to the minimum with small steps and compares the surrogate with what it should share with the loss."""
     rate = 0.01 if quick else 0.002
@@ -38,7 +46,7 @@ def surrogate(quick: bool) -> Part:
     omega, end = float(importance(si)["theta"]), float(model.place[0])
     lowest = float(loss_1(model.theta).detach())
     drop, kept = losses[0] - lowest, si.c * omega * (START - end) ** 2
-    curvature = float(torch.autograd.functional.hessian(loss_1, torch.tensor(end, dtype=torch.float64)))
+    curvature = second_derivative(end)
     grid = np.linspace(*SHOWN, 181)
     away = grid - end
     curves = {
