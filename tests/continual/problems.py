@@ -24,6 +24,7 @@ from seamwise.continual import (
     TensorDataset,
     build_strategy,
 )
+from seamwise.continual.features import with_features
 from seamwise.continual.optimizers import optimizer_state
 
 FEATURES, CLASSES = 6, 6
@@ -41,6 +42,13 @@ STREAM_METHODS: dict[str, dict[str, Any]] = {
     "si+replay": {"c": 1.0, "xi": 0.01, "capacity": 9},
     "ewc+replay": {"strength": 20.0, "samples": 8, "capacity": 9, "policy": "reservoir", "online": True},
     "si+ewc": {"c": 1.0, "strength": 5.0, "samples": 4},
+    "ewc-per-task": {"strength": 20.0, "samples": 8},
+    "lwf": {"strength": 2.0},
+    "lfl": {"strength": 0.5},
+    "gem": {"capacity": 20, "samples": 6},
+    "si+lwf": {"c": 1.0, "xi": 0.01},
+    "replay+si+lfl": {"c": 1.0, "xi": 0.01, "capacity": 9, "strength": 0.5},
+    "ewc-per-task+gem": {"strength": 20.0, "samples": 5, "capacity": 9},
 }
 
 
@@ -96,8 +104,9 @@ class Pixels:
     def __init__(self, ignore: int | None = None) -> None:
         self.mask, self.ignore = ClassMask(), ignore
 
-    def forward(self, model: nn.Module, batch: Batch) -> Output:
-        return Output(self.mask(model(batch.x), batch.task))
+    def forward(self, model: nn.Module, batch: Batch, features: bool = False) -> Output:
+        raw, hidden = with_features(model, batch.x) if features else (model(batch.x), None)
+        return Output(self.mask(raw, batch.task), hidden, raw)
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
         ignore = -100 if self.ignore is None else self.ignore
@@ -127,10 +136,13 @@ class TinyUNet(nn.Module):
         self.up = nn.ConvTranspose2d(6, 4, 2, stride=2)
         self.head = nn.Conv2d(8, classes, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def hidden(self, x: Tensor) -> Tensor:
         skip = F.relu(self.norm(self.down(x)))
         deep = self.drop(F.relu(self.batchnorm(self.deep(F.max_pool2d(skip, 2)))))
-        return self.head(torch.cat([skip, self.up(deep)], dim=1))
+        return torch.cat([skip, self.up(deep)], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.hidden(x))
 
 
 def tiny_unet(seed: int = 0) -> nn.Module:

@@ -26,7 +26,8 @@ def test_the_kept_ones_cover_the_catalogue_and_tell_the_known_story() -> None:
     score = {method: metrics.average(matrix) or 0.0 for method, matrix in KEPT.items()}
     assert score["frozen"] < score["finetuning"] < score["si"] < score["joint"]
     assert score["finetuning"] < score["ewc"] < score["joint"]
-    assert score["finetuning"] < score["replay"] < score["joint"]
+    for method in ("ewc-per-task", "lwf", "lfl", "replay", "gem", "si+lwf"):
+        assert score["finetuning"] + 0.05 < score[method] < score["joint"]
     assert score["si"] < score["si+replay"]
     lost = {method: metrics.forgetting(matrix) for method, matrix in KEPT.items() if len(matrix) > 1}
     assert lost["frozen"] == 0

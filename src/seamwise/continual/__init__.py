@@ -7,7 +7,11 @@ from seamwise.continual.batch import Batch, Output, Step
 from seamwise.continual.catalogue import METHODS, build_strategy
 from seamwise.continual.draw import Draw
 from seamwise.continual.ewc import OnlineEWC
+from seamwise.continual.ewc_per_task import PerTaskEWC
+from seamwise.continual.gem import GradientEpisodicMemory
 from seamwise.continual.learner import DivergenceError, Learner, MismatchError, Progress, Training
+from seamwise.continual.lfl import LessForgettingLearning
+from seamwise.continual.lwf import LearningWithoutForgetting
 from seamwise.continual.memory import Memory
 from seamwise.continual.objective import Classification, ClassMask, Objective
 from seamwise.continual.replay import Replay
@@ -32,12 +36,16 @@ __all__ = [
     "Experience",
     "Finetuning",
     "Frozen",
+    "GradientEpisodicMemory",
     "Learner",
+    "LearningWithoutForgetting",
+    "LessForgettingLearning",
     "Memory",
     "MismatchError",
     "Objective",
     "OnlineEWC",
     "Output",
+    "PerTaskEWC",
     "Phase",
     "Progress",
     "Replay",

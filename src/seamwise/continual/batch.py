@@ -73,10 +73,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Output:
-    """What a network answers: logits (N, classes, ...) and its last hidden activations, where a method wants them."""
+    """What a network answers.
+
+    logits: (N, classes, ...), those classes out of reach that the sample's task does not have. features: (N, F, ...)
+    last hidden activations, where a method wants them. raw: the logits before the classes were masked.
+    """
 
     logits: Tensor
     features: Tensor | None = None
+    raw: Tensor | None = None
 
 
 @dataclass(frozen=True)

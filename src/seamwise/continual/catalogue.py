@@ -9,6 +9,10 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from seamwise.continual.ewc import OnlineEWC
+from seamwise.continual.ewc_per_task import PerTaskEWC
+from seamwise.continual.gem import GradientEpisodicMemory
+from seamwise.continual.lfl import LessForgettingLearning
+from seamwise.continual.lwf import LearningWithoutForgetting
 from seamwise.continual.replay import Replay
 from seamwise.continual.si import SynapticIntelligence
 from seamwise.continual.strategy import Chain, Frozen, Strategy
@@ -29,7 +33,11 @@ METHODS: dict[str, Method] = {
     "finetuning": Method(Strategy, "plain training on each experience in turn"),
     "si": Method(SynapticIntelligence, "Synaptic Intelligence: importances measured online, no data kept"),
     "ewc": Method(OnlineEWC, "online Elastic Weight Consolidation with the exact diagonal Fisher information"),
+    "ewc-per-task": Method(PerTaskEWC, "Elastic Weight Consolidation with a penalty for each experience"),
+    "lwf": Method(LearningWithoutForgetting, "Learning without Forgetting: goes on answering as before, no data kept"),
+    "lfl": Method(LessForgettingLearning, "Less-forgetting Learning: features stay close to what they were"),
     "replay": Method(Replay, "a bounded memory of samples, learned again beside the new ones"),
+    "gem": Method(GradientEpisodicMemory, "Gradient Episodic Memory: no step may harm the samples kept of before"),
     "frozen": Method(Frozen, "learns the first experience and never moves again"),
     "joint": Method(Strategy, "all experiences at once: the usual upper reference", "joint"),
     "separate": Method(Strategy, "one model for each experience", "separate"),

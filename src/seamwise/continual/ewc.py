@@ -23,12 +23,26 @@ from seamwise.continual.stream import Experience
 from seamwise.continual.tensors import Bound
 
 
+@torch.no_grad()
+def pull(bound: Bound, model: nn.Module, strength: float) -> None:
+    """Adds strength * fisher * (p - reference), the gradient of the penalty, to every gradient there is."""
+    if bound.model() is not model:
+        bound.attach(model)
+    rows = [(p, f, r) for p, f, r in bound if p.grad is not None]
+    params, fisher, reference = ([row[column] for row in rows] for column in range(3))
+    away = torch._foreach_sub(params, reference)
+    grads = [p.grad for p in params if p.grad is not None]
+    pulled = torch._foreach_addcmul(grads, fisher, away, strength)
+    for p, gradient in zip(params, pulled, strict=True):
+        p.grad = gradient
+
+
 @dataclass(eq=False)
 class OnlineEWC(Strategy):
     """Pulls each parameter back in proportion to the Fisher information measured when an experience ends.
 
     strength: lambda. decay: gamma. samples: how many training samples the Fisher information is averaged over (each
-    exactly, one by one; None: all).
+    exactly; None: all).
     """
 
     strength: float = 100.0
@@ -45,19 +59,9 @@ class OnlineEWC(Strategy):
     def seed(self, draw: Draw) -> None:
         self.draw = draw.of("ewc")
 
-    @torch.no_grad()
     def adjust(self, step: Step) -> None:
-        if self.strength == 0 or self.experiences == 0:
-            return
-        if self.bound.model() is not step.model:
-            self.bound.attach(step.model)
-        rows = [(p, f, r) for p, f, r in self.bound if p.grad is not None]
-        params, fisher, reference = ([row[column] for row in rows] for column in range(3))
-        away = torch._foreach_sub(params, reference)
-        grads = [p.grad for p in params if p.grad is not None]
-        pulled = torch._foreach_addcmul(grads, fisher, away, self.strength)
-        for p, gradient in zip(params, pulled, strict=True):
-            p.grad = gradient
+        if self.strength and self.experiences:
+            pull(self.bound, step.model, self.strength)
 
     def consolidate(
         self, model: nn.Module, objective: Objective | None = None, experience: Experience | None = None

@@ -168,7 +168,7 @@ class Learner:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.bf16):
-            output = self.objective.forward(self.model, batch)
+            output = self.objective.forward(self.model, batch, self.strategy.wants_features)
             loss = (self.objective.loss(output, batch) * batch.weight).sum()
             step = Step(self.model, self.objective, batch, output, experience, lr)
             extra = self.strategy.extra_loss(step)

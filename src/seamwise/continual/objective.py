@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seamwise.continual.batch import Batch, Output
+from seamwise.continual.features import with_features
 
 # Large enough to give a probability of exactly zero, small enough to stay finite (float16 alone cannot hold it).
 FORBIDDEN = -1e9
@@ -18,20 +19,6 @@ FORBIDDEN = -1e9
 def at_least_float32(logits: Tensor) -> Tensor:
     """Half precision made whole before a softmax; float64 stays what it is."""
     return logits.float() if logits.element_size() < 4 else logits
-
-
-class Objective(Protocol):
-    """Turns a model and a batch into per-sample losses."""
-
-    ignore: int | None
-
-    def forward(self, model: nn.Module, batch: Batch) -> Output:
-        """The model's answer with the classes masked that the samples' tasks do not have."""
-        ...
-
-    def loss(self, output: Output, batch: Batch) -> Tensor:
-        """(N,) one loss a sample; a sample's own reduction is the mean over its valid targets."""
-        ...
 
 
 class ClassMask:
@@ -60,6 +47,28 @@ class ClassMask:
         return self._table
 
 
+class Objective(Protocol):
+    """Turns a model and a batch into per-sample losses.
+
+    mask: which classes each task may answer; `mask(output.raw, task)` is the answer as another task would give it.
+    ignore: the target value without a loss.
+    """
+
+    mask: ClassMask
+    ignore: int | None
+
+    def forward(self, model: nn.Module, batch: Batch, features: bool = False) -> Output:
+        """The model's answer, raw and with the classes masked that the samples' tasks do not have.
+
+        features: show the last hidden activations too.
+        """
+        ...
+
+    def loss(self, output: Output, batch: Batch) -> Tensor:
+        """(N,) one loss a sample; a sample's own reduction is the mean over its valid targets."""
+        ...
+
+
 class Classification:
     """Cross-entropy over class ids; with class_sets a multi-head network (a softmax masked to the task's classes)."""
 
@@ -67,8 +76,9 @@ class Classification:
         self.mask = ClassMask(class_sets)
         self.ignore = ignore
 
-    def forward(self, model: nn.Module, batch: Batch) -> Output:
-        return Output(self.mask(model(batch.x), batch.task))
+    def forward(self, model: nn.Module, batch: Batch, features: bool = False) -> Output:
+        raw, hidden = with_features(model, batch.x) if features else (model(batch.x), None)
+        return Output(self.mask(raw, batch.task), hidden, raw)
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
         ignore = -100 if self.ignore is None else self.ignore

@@ -87,6 +87,11 @@ class Strategy:
         return type(self).observe is not Strategy.observe
 
     @property
+    def wants_features(self) -> bool:
+        """Whether the forward pass must show the last hidden activations, `Output.features`."""
+        return False
+
+    @property
     def stiffness(self) -> float:
         """Largest second derivative of a closed-form penalty (0: none); lr * stiffness > 2 diverges under plain SGD."""
         return 0.0
@@ -181,6 +186,10 @@ class Chain(Strategy):
     @property
     def observes(self) -> bool:
         return any(strategy.observes for strategy in self.strategies)
+
+    @property
+    def wants_features(self) -> bool:
+        return any(strategy.wants_features for strategy in self.strategies)
 
     @property
     def stiffness(self) -> float:

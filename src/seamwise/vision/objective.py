@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from seamwise.continual.batch import Batch, Output
+from seamwise.continual.features import with_features
 from seamwise.continual.objective import ClassMask
 from seamwise.vision.losses import Loss
+from seamwise.vision.networks.network import Network
 
 
 class Segmentation:
@@ -29,9 +31,14 @@ class Segmentation:
         self.loss_of, self.mask, self.ignore = loss, ClassMask(class_sets), ignore
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
 
-    def forward(self, model: nn.Module, batch: Batch) -> Output:
-        logits = model(batch.x.contiguous(memory_format=self.layout))
-        return Output(self.mask(logits.float(), batch.task))
+    def forward(self, model: nn.Module, batch: Batch, features: bool = False) -> Output:
+        x = batch.x.contiguous(memory_format=self.layout)
+        if not features:
+            raw, hidden = model(x), None
+        else:
+            raw, hidden = model.features(x) if isinstance(model, Network) else with_features(model, x)
+        raw = raw.float()
+        return Output(self.mask(raw, batch.task), hidden, raw)
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
         return self.loss_of(output.logits, batch.y, self.ignore)
