@@ -14,7 +14,8 @@ has one unknown a task; with G the rows g_k, P = G G' and b = G g it is
 As non-negative least squares: v = u + gamma makes it  min_u 1/2 u'Pu + c'u,  u >= 0,  with c = b + gamma P 1. Let Q, L
 hold the eigenvectors and eigenvalues of P = Q L Q'. Then A = L^1/2 Q' and y = -L^-1/2 Q'c turn it into 1/2 |A u - y|^2
 plus a constant, because c lies in the range of P. Directions whose eigenvalue is rounding alone are left out, so that
-gradients that depend on one another need no ridge, which would bias the solution.
+gradients that depend on one another need no ridge, which would bias the solution. The rows are brought to length 1
+first (u_k then counts in 1/|g_k|), so that a short gradient is not taken for rounding.
 """
 
 from __future__ import annotations
@@ -125,16 +126,19 @@ class GradientEpisodicMemory(Strategy):
 def project(g: Tensor, old: Tensor, margin: float = 0.0) -> Tensor:
     """The gradient nearest to g (parameters,) whose products with the rows of `old` (tasks, parameters) are all >= 0.
 
-    That is with margin 0; with more, every old gradient is added that much at least.
+    With a margin it is not the nearest, for every old gradient is added that much at least; the products stay >= 0.
     """
     gram, products = (old @ old.T).double().cpu(), (old @ g).double().cpu()
-    linear = products + margin * gram.sum(1)
-    values, vectors = torch.linalg.eigh((gram + gram.T) / 2)
+    lengths = gram.diagonal().sqrt()
+    unit = torch.where(lengths > 0, 1 / lengths, 0.0)
+    gram = gram * unit[:, None] * unit
+    linear = products * unit + gram @ (margin * lengths)
+    values, vectors = torch.linalg.eigh(gram)
     real = values > len(values) * torch.finfo(old.dtype).eps * values[-1]
     root, vectors = values[real].sqrt(), vectors[:, real]
     u, _ = _solver()((root[:, None] * vectors.T).numpy(), (-(vectors.T @ linear) / root).numpy())
-    v = torch.as_tensor(u + margin, dtype=old.dtype, device=old.device)
-    return g + v @ old
+    v = margin + torch.as_tensor(u) * unit
+    return g + v.to(old) @ old
 
 
 def _flat(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:

@@ -8,7 +8,13 @@ import pytest
 
 from seamwise.experiments.paper.book import CHAPTERS, find_chapter
 from seamwise.experiments.paper.catalogue import FIGURES, QUICK, find_figure
-from seamwise.experiments.paper.pages import choosing_c, importance_correlation, permuted_mnist, split_cifar, split_mnist
+from seamwise.experiments.paper.pages import (
+    choosing_c,
+    importance_correlation,
+    permuted_mnist,
+    split_cifar,
+    split_mnist,
+)
 from seamwise.experiments.paper.rows import after, by_line, final, seen, with_sem
 
 HEAD = {"name": "x", "title": "X", "command": "seamwise reproduce x", "versions": {"torch": "2"}, "quick": False}
