@@ -24,6 +24,7 @@ LAYERS: dict[str, set[str]] = {
     "tasks": {"storage", "errors"},
     "vision": {"continual", "figures", "errors", "files"},
     "quality": {"vision", "continual", "errors"},
+    "serving": {"vision", "errors", "files"},
     "experiments": {"vision", "continual", "figures", "errors", "files"},
     "cli": {"experiments", "vision", "continual", "figures", "errors", "files"},
 }
@@ -39,6 +40,8 @@ OWNED = {
     "obstore": ("storage/objects.py",),
     "celery": ("tasks/celery.py", "worker"),
     "pydantic_settings": ("settings.py",),
+    "onnx": ("serving",),
+    "onnxruntime": ("serving",),
     "pooch": ("experiments/sets/fetch.py",),
     "sklearn": ("experiments/sets/digits.py",),
 }

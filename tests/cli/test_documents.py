@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 from seamwise.cli import app
 from seamwise.continual.catalogue import METHODS, parameters
-from seamwise.errors import BadInputError, RefusedError, SeamwiseError, UsageError
+from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError, UsageError
 from seamwise.experiments.recipe import Recipe
 from seamwise.vision.augment import Augmentation
 from seamwise.vision.losses import LOSSES
@@ -80,7 +80,7 @@ def test_the_readme_shows_every_command() -> None:
 
 def test_exit_codes() -> None:
     codes = {int(row[0]) for row in rows(section("Exit codes"))[1:]}
-    errors = (SeamwiseError, UsageError, BadInputError, RefusedError)
+    errors = (SeamwiseError, UsageError, BadInputError, NotFoundError, RefusedError)
     assert codes == {0, 130} | {error.exit_code for error in errors}
 
 
