@@ -40,8 +40,8 @@ OWNED = {
     "obstore": ("storage/objects.py",),
     "celery": ("tasks/celery.py", "worker"),
     "pydantic_settings": ("settings.py",),
-    "onnx": ("serving",),
-    "onnxruntime": ("serving",),
+    "onnxruntime": ("serving/engine.py",),
+    "onnxscript": ("serving/export.py",),
     "pooch": ("experiments/sets/fetch.py",),
     "sklearn": ("experiments/sets/digits.py",),
 }

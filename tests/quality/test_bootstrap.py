@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import t as student
-from tests.quality.counting import answers, image
 
 from seamwise.errors import UsageError
 from seamwise.quality.bootstrap import Draws, average, compare, draw_weights, draws, estimate, fewest_welds, unseen
@@ -25,6 +24,7 @@ from seamwise.quality.tally import (
     class_iou,
     tally,
 )
+from tests.quality.counting import answers, image
 
 MEAN = Statistic("mean", lambda sums: sums.false_calls / sums.images, lambda sums: sums.images)
 

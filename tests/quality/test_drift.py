@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from tests.quality.pictures import pictures
 
 from seamwise.errors import BadInputError, UsageError
 from seamwise.quality import drift
 from seamwise.quality.drift import Evidence, Monitor, calibrate, evidence, fastest_alarm, restart, update
 from seamwise.quality.extractor import FEATURES
+from tests.quality.pictures import pictures
 
 NAMES = ("a", "b")
 

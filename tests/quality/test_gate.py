@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.quality.counting import answers, image
 
 from seamwise.errors import UsageError
 from seamwise.quality.gate import Check, Evaluation, GateSettings, QualificationSet, Verdict, judge
 from seamwise.vision.counts import ImageCounts
+from tests.quality.counting import answers, image
 
 RANK = {"fail": 0, "undecided": 1, "pass": 2}
 FEW_DRAWS = GateSettings(resamples=500)

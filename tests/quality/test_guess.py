@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import multivariate_t
-from tests.quality.pictures import pictures
 
 from seamwise.errors import BadInputError, UsageError
 from seamwise.quality.extractor import extract
 from seamwise.quality.guess import Reference, _log_density, _squared_distance, describe, guess
 from seamwise.vision.domain import read_domain
 from seamwise.vision.images import read_image, to_float
+from tests.quality.pictures import pictures
 
 DOMAINS = ("panel-160kv-8mm", "film-180kv-10mm", "panel-140kv-od76-ellipse", "pe-butt-sector")
 

@@ -1,0 +1,82 @@
+"""What only a folder of objects has: files, and the disk beneath them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from seamwise.errors import SeamwiseError
+from seamwise.storage import folder_store
+from seamwise.storage.columns import utc_now
+from seamwise.storage.folder_store import FolderStore
+from seamwise.storage.object_store import read_whole
+from seamwise.storage.upkeep import collect
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    found = FolderStore(tmp_path / "objects")
+    found.prepare()
+    return found
+
+
+def test_a_file_and_its_folders_are_on_the_disk_before_put_returns(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(
+        folder_store.os, "fsync", lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+    )
+    stored = store.put([b"content"])
+    path = store.folder / stored.key
+    assert synced == [store.folder, path.with_name(f".part-{path.name}"), path.parent]
+
+
+def test_a_killed_writer_leaves_no_object_and_its_rest_is_collected(store: FolderStore, embedded: Engine) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from seamwise.storage.folder_store import FolderStore\n"
+        "def content():\n"
+        "    yield b'x' * 100_000\n"
+        "    print('half', flush=True); time.sleep(60)\n"
+        "FolderStore(Path(sys.argv[1])).put(content())"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", script, store.folder], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    writer.kill()
+    assert writer.wait() == -signal.SIGKILL
+    writer.stdout.close()
+    (rest,) = store.listed()
+    assert "/.part-" in rest.key
+    assert collect(embedded, store) == 0
+    assert collect(embedded, store, now=utc_now() + timedelta(days=8)) == 1
+    assert list(store.listed()) == []
+
+
+@pytest.mark.parametrize("full", ["write", "fsync"])
+def test_a_full_disk_is_told_and_leaves_nothing(store: FolderStore, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    if full == "fsync":
+        monkeypatch.setattr(folder_store.os, "fsync", no_space)
+        (store.folder / "ab").mkdir()
+        monkeypatch.setattr(folder_store, "new_key", lambda: "ab/" + "0" * 30)
+    else:
+        monkeypatch.setattr(Path, "replace", no_space)
+    with pytest.raises(SeamwiseError, match="No space left on device; free some space"):
+        store.put([b"content"])
+    assert list(store.listed()) == []
+
+
+def test_an_object_moved_with_its_folder_is_still_there(store: FolderStore, tmp_path: Path) -> None:
+    stored = store.put([b"content"])
+    store.folder.rename(tmp_path / "elsewhere")
+    assert read_whole(FolderStore(tmp_path / "elsewhere"), stored) == b"content"
