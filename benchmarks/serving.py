@@ -207,8 +207,8 @@ def page(result: dict[str, Any]) -> str:
         f"({result['rounds']} rounds, torch {result['torch']}, onnxruntime {result['onnxruntime']}, "
         f"{result['instructions']}).",
         "",
-        "A 512 x 512 picture (25 tiles of 128 x 128, overlap 0.25, four a pass) by the default U-Net (1.9 M).",
-        "Times as ratios: median of the paired ones, in brackets 90 % of its bootstrap.",
+        "A 512 x 512 picture (25 tiles of 128 x 128, overlap 0.25, four a pass) by the default U-Net of 1.9 M parameters:",
+        "times as ratios, median of the paired ones, in brackets 90 % of its bootstrap.",
         "",
         "| threads | torch eager / onnxruntime | torch channels_last / onnxruntime | eager / channels_last |",
         "|---|---:|---:|---:|",
@@ -230,8 +230,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers to this file")
     parser.add_argument("--rounds", type=int, default=60, help="rounds of each comparison (default 60)")
     parser.add_argument("--swaps", type=int, default=100, help="swaps for each number of clients (default 100)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each block (default 3)")
-    parser.add_argument("--pause", type=float, default=0.2, help="seconds between two swaps of a block (default 0.2)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each block (default 20)")
+    parser.add_argument("--pause", type=float, default=0.5, help="seconds between two swaps of a block (default 0.5)")
     options = parser.parse_args()
     import onnxruntime  # type: ignore[import-untyped]
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,10 @@ def children(pid: int) -> list[int]:
 def test_children_end_with_their_parent(how: signal.Signals, words: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import seamwise.cli; seamwise.cli.main()", *words, "--set", "steps=100000"]
     command[command.index("si:c=1e38")] = "si"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as parent:
+    # A shell starts background jobs with SIGINT ignored, and children inherit that.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, preexec_fn=heed) as parent:
         until = time.monotonic() + 60
         while len(list((tmp_path / "work").glob("*/run.json"))) < 2:
             assert parent.poll() is None

@@ -150,8 +150,8 @@ class OneJob(RuleBasedStateMachine):
 def test_whatever_is_done_the_transitions_hold(embedded: Engine) -> None:
     OneJob.database = embedded
     checks = settings(
-        max_examples=12,
-        stateful_step_count=15,
+        max_examples=30,
+        stateful_step_count=20,
         deadline=None,
         database=None,
         derandomize=True,

@@ -93,7 +93,7 @@ def checkpoint(session: Session, attempt: Attempt, stored: Stored) -> str | None
     job = _fenced(session, attempt, counter=Job.counter + 1, heartbeat_at=utc_now(), fruitless=0)
     commit_object(session, stored)
     old, job.checkpoint_sha256 = job.checkpoint_sha256, stored.sha256
-    return release_object(session, old) if old and old != stored.sha256 else None
+    return release_object(session, old) if old else None
 
 
 def finish(session: Session, attempt: Attempt, result: dict[str, Any] | None = None) -> Job | None:

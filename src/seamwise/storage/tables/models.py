@@ -54,7 +54,7 @@ class ModelVersion(Numbered, Row):
 
     spec: what builds the network.
     engine: what runs it, for good.
-    exported: the artefact that serves where it is not the weights.
+    exported: the artefact that serves where it is not the weights. serving: how it is served, and its self-test.
     r_row: its scores by domain.
     verdict: the gate's last, with its figures, alias sequence and qualification version.
     """
@@ -74,6 +74,7 @@ class ModelVersion(Numbered, Row):
     state_sha256: Mapped[str | None] = mapped_column(ForeignKey("object.sha256"), index=True, default=None)
     state_has_pixels: Mapped[bool] = mapped_column(default=False)
     exported_sha256: Mapped[str | None] = mapped_column(ForeignKey("object.sha256"), index=True, default=None)
+    serving_sha256: Mapped[str | None] = mapped_column(ForeignKey("object.sha256"), index=True, default=None)
     environment: Mapped[dict[str, Any]]
     r_row: Mapped[dict[str, Any] | None] = mapped_column(default=None)
     verdict: Mapped[dict[str, Any] | None] = mapped_column(default=None)

@@ -93,7 +93,7 @@ CREATE TABLE model_version (
     id {ID}, line TEXT NOT NULL, number {NUMBER} NOT NULL, parent_id {NUMBER}, snapshot_id {NUMBER},
     job_id {NUMBER}, strategy TEXT NOT NULL, spec TEXT NOT NULL, engine TEXT NOT NULL,
     weights_sha256 TEXT NOT NULL, state_sha256 TEXT, state_has_pixels BOOLEAN NOT NULL,
-    exported_sha256 TEXT, environment TEXT NOT NULL, r_row TEXT, verdict TEXT,
+    exported_sha256 TEXT, serving_sha256 TEXT, environment TEXT NOT NULL, r_row TEXT, verdict TEXT,
     created_by TEXT NOT NULL, created_at {TIME} NOT NULL,
     CONSTRAINT uq_model_version_line_number UNIQUE (line, number),
     CONSTRAINT fk_model_version_parent_id FOREIGN KEY(parent_id) REFERENCES model_version (id),
@@ -101,7 +101,8 @@ CREATE TABLE model_version (
     CONSTRAINT fk_model_version_job_id FOREIGN KEY(job_id) REFERENCES job (id),
     CONSTRAINT fk_model_version_weights_sha256 FOREIGN KEY(weights_sha256) REFERENCES object (sha256),
     CONSTRAINT fk_model_version_state_sha256 FOREIGN KEY(state_sha256) REFERENCES object (sha256),
-    CONSTRAINT fk_model_version_exported_sha256 FOREIGN KEY(exported_sha256) REFERENCES object (sha256)
+    CONSTRAINT fk_model_version_exported_sha256 FOREIGN KEY(exported_sha256) REFERENCES object (sha256),
+    CONSTRAINT fk_model_version_serving_sha256 FOREIGN KEY(serving_sha256) REFERENCES object (sha256)
 );
 CREATE TABLE upload (
     id TEXT NOT NULL, state VARCHAR(20) NOT NULL, length {NUMBER}, received {NUMBER} NOT NULL,
@@ -217,6 +218,7 @@ CREATE INDEX ix_job_state_queued_at_id ON job (state, queued_at, id);
 CREATE UNIQUE INDEX uq_job_unfinished_line ON job (line) WHERE state IN ('queued', 'running');
 CREATE INDEX ix_job_log_job_id_id ON job_log (job_id, id);
 CREATE INDEX ix_model_version_exported_sha256 ON model_version (exported_sha256);
+CREATE INDEX ix_model_version_serving_sha256 ON model_version (serving_sha256);
 CREATE INDEX ix_model_version_job_id ON model_version (job_id);
 CREATE INDEX ix_model_version_line_id ON model_version (line, id);
 CREATE INDEX ix_model_version_state_sha256 ON model_version (state_sha256);

@@ -1,0 +1,17 @@
+"""The base of what use cases are asked with: values checked before anything is begun."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+# Names that stand in addresses, files and tables: no path tricks, no look-alikes of upper and lower case at the start.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
+class Spec(BaseModel):
+    """A request's content: unknown fields are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
