@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -117,7 +118,7 @@ class Learner:
         self.seed, self.draw = seed, Draw(("seamwise", seed))
         self.position = Position()
         self.optimizer: Optimizer | None = None
-        self._finite = torch.ones((), dtype=torch.bool, device=self.device)
+        self._finite: Tensor | bool = True
         self._order: tuple[tuple[int, int, int], Tensor] | None = None
         strategy.seed(self.draw.of("strategy"))
 
@@ -167,7 +168,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.bf16):
+        with torch.autocast(self.device.type, torch.bfloat16) if self.training.bf16 else nullcontext():
             output = self.objective.forward(self.model, batch, self.strategy.wants_features)
             loss = (self.objective.loss(output, batch) * batch.weight).sum()
             step = Step(self.model, self.objective, batch, output, experience, lr)
@@ -179,8 +180,11 @@ class Learner:
         self.optimizer.step()
         self.strategy.after_step(step)
         loss = loss.detach()
-        self._finite &= loss.isfinite()
-        if self.device.type == "cpu" or at.step % FINITE_CHECK_STEPS == 0:
+        if self.device.type == "cpu":  # to look costs nothing here; elsewhere it would wait for the device
+            self._finite = math.isfinite(loss.item())
+        else:
+            self._finite = loss.isfinite() & self._finite
+        if self._finite is False or at.step % FINITE_CHECK_STEPS == 0:
             self._check_finite()
         return loss
 
@@ -292,7 +296,7 @@ class Learner:
         self.position = Position(**state["position"])
         self.strategy.load_state_dict(state["strategy"])
         self.optimizer, self._order = None, None
-        self._finite.fill_(True)
+        self._finite = True
         if state["optimizer"]:
             load_optimizer_state(self._build_optimizer(), self.model, state["optimizer"])
 

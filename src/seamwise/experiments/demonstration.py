@@ -70,7 +70,7 @@ STRATEGIES: dict[str, dict[str, object]] = {
 }
 
 FULL = Recipe(network_options={"width": 16}, tile=96, steps=200, batch_size=8, lr=5e-3, bf16=True)
-QUICK = replace(FULL, steps=20, overlap=0.125)
+QUICK = replace(FULL, steps=16, overlap=0.125)
 
 PICTURES = {"train": 96, "val": 32, "test": 32}
 QUICK_PICTURES = {"train": 16, "val": 0, "test": 4}
