@@ -207,7 +207,7 @@ def page(result: dict[str, Any]) -> str:
         f"({result['rounds']} rounds, torch {result['torch']}, onnxruntime {result['onnxruntime']}, "
         f"{result['instructions']}).",
         "",
-        "A 512 x 512 picture (25 tiles of 128 x 128, overlap 0.25, four a pass) by the default U-Net (1.9 M parameters):",
+        "A 512 x 512 picture (25 tiles of 128 x 128, overlap 0.25, four a pass) by the default U-Net (1.9 M):",
         "times as ratios, median of the paired ones, in brackets 90 % of its bootstrap.",
         "",
         "| threads | torch eager / onnxruntime | torch channels_last / onnxruntime | eager / channels_last |",
