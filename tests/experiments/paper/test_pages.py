@@ -12,6 +12,7 @@ from seamwise.experiments.paper.pages import (
     choosing_c,
     importance_correlation,
     permuted_mnist,
+    precision,
     split_cifar,
     split_mnist,
 )
@@ -92,6 +93,16 @@ def test_the_chosen_strength_is_that_of_what_was_held_out() -> None:
     (claim,) = choosing_c.claims(result(*runs))
     assert (claim.holds, "0.0200" in claim.ours) == (False, True)
     assert "edge of the grid" in "\n".join(choosing_c.markdown(result(*runs)))
+
+
+def test_precision_tells_a_difference_beyond_the_spread() -> None:
+    def runs(half: float) -> dict[str, Any]:
+        lines = {"SI c = 0": half, "SI c = 0, float32": 0.9, "SI c = 0.1": 0.9}  # the last one's partner is missing
+        return result(*(row(name, steady(value, 2), seed) for name, value in lines.items() for seed in (0, 1)))
+
+    assert [claim.holds for claim in precision.claims(runs(0.904))] == [True]
+    assert [claim.holds for claim in precision.claims(runs(0.894))] == [False]
+    assert "| SI c = 0 | 2 | 0.894" in "\n".join(precision.markdown(runs(0.894)))
 
 
 def test_every_figure_has_a_chapter_and_lines_of_known_strategies() -> None:

@@ -14,6 +14,7 @@ from seamwise.experiments.paper.pages import (
     choosing_c,
     importance_correlation,
     permuted_mnist,
+    precision,
     scenarios,
     scenarios_search,
     split_cifar,
@@ -87,6 +88,7 @@ CHAPTERS: dict[str, Chapter] = {
     "split-cifar": _trained("Figure 6: split CIFAR-10/100", split_cifar),
     "choosing-c": _trained("Choosing c on permuted MNIST", choosing_c),
     "choosing-c-cifar": _trained("Choosing c on split CIFAR-10/100", choosing_c),
+    "precision": _trained("bfloat16 beside float32", precision),
     "scenarios-search": _trained("Strengths for the three scenarios", scenarios_search),
     "scenarios": _trained("Three scenarios of split MNIST", scenarios),
 }

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from seamwise.experiments.paper import choosing_c, permuted_mnist, scenarios, scenarios_search, split_cifar, split_mnist
+from seamwise.experiments.paper import (
+    choosing_c,
+    permuted_mnist,
+    precision,
+    scenarios,
+    scenarios_search,
+    split_cifar,
+    split_mnist,
+)
 from seamwise.experiments.paper.figure import Figure
 
 _FULL = (
@@ -11,6 +19,7 @@ _FULL = (
     split_cifar.FULL,
     choosing_c.FULL,
     choosing_c.CIFAR,
+    precision.FULL,
     scenarios_search.FULL,
     scenarios.FULL,
 )
@@ -19,6 +28,7 @@ _QUICK = (
     permuted_mnist.QUICK,
     split_cifar.QUICK,
     choosing_c.QUICK,
+    precision.QUICK,
     scenarios_search.QUICK,
     scenarios.QUICK,
 )
