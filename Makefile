@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo serve test test-services lint bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -14,8 +14,17 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/seamwise demo
 
+serve: $(READY)
+	$(BIN)/seamwise serve
+
 test: $(READY)
 	OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# The servers come from Debian's packages and live in a folder of their own; a test that skips for want of one fails.
+test-services: $(READY)
+	$(PYTHON) deploy/services install
+	SEAMWISE_TEST_SERVICES=required OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 \
+		$(PYTHON) deploy/services run -- $(BIN)/python -m pytest -n 2 -m services
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -47,9 +47,32 @@ def plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def leaves(command: Any, path: str) -> dict[str, Any]:
+    """The commands of a group by their full names; of a command itself, none."""
+    inner = getattr(command, "commands", {})
+    found = {f"{path} {name}": each for name, each in inner.items() if not hasattr(each, "commands")}
+    for name, each in inner.items():
+        found |= leaves(each, f"{path} {name}")
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if leaves(COMMANDS[name], name)])
+def test_every_command_of_a_group_is_documented_with_its_options(name: str) -> None:
+    told = {}
+    for row in rows(section(name)):
+        words = row[0].strip("`").split()
+        told[" ".join(word for word in words if not word.isupper())] = re.findall(r"`(--[a-z-]+)", " ".join(row[1:]))
+    for path, command in leaves(COMMANDS[name], name).items():
+        real = {opt for p in command.params if p.param_type_name == "option" for opt in (*p.opts, *p.secondary_opts)}
+        assert path in told
+        assert set(told[path]) == real - {"--help", "--json"}
+        assert "--json" in real
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_a_command_is_documented_and_no_other(name: str) -> None:
-    real = {opt for p in COMMANDS[name].params if p.param_type_name == "option" for opt in p.opts}
+    given = [p for p in COMMANDS[name].params if p.param_type_name == "option"]
+    real = {opt for p in given for opt in (*p.opts, *p.secondary_opts)}
     options = [row[0] for row in rows(section(name)) if row[0].startswith("`-")]
     documented = {word.split()[0] for cell in options for word in re.findall(r"`([^`]+)`", cell)}
     assert documented == real - {"--help"}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -27,6 +27,14 @@ class NewDomain(Spec):
     classes: Annotated[list[Text], Field(min_length=2, max_length=255)]
     ignore: Annotated[int, Field(ge=0, le=255)] | None = None
     pitch_mm: Annotated[float, Field(gt=0, le=100)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes: each name once")
+        if self.ignore is not None and self.ignore < len(self.classes):
+            raise ValueError(f"ignore: {self.ignore} is the id of class {self.classes[self.ignore]!r}; take a free one")
+        return self
 
 
 def create_domain(app: App, actor: Actor, spec: NewDomain) -> Domain:
@@ -61,7 +69,5 @@ def find_domain(session: Session, name: str) -> Domain:
     """The domain of a name, within a transaction; NotFoundError when there is none."""
     domain = session.scalar(select(Domain).where(Domain.name == name))
     if domain is None:
-        raise NotFoundError(
-            f"domain {name[:64]!r}: there is none of this name; make it first"
-        )
+        raise NotFoundError(f"domain {name[:64]!r}: there is none of this name; make it first")
     return domain

@@ -11,23 +11,21 @@ except ModuleNotFoundError as error:  # the bare package is the learning core al
     raise SystemExit("the seamwise command needs more than the bare package: pip install 'seamwise[vision]'") from error
 
 from seamwise import __version__
-from seamwise.cli.compare import compare
 from seamwise.cli.console import readable_errors
-from seamwise.cli.demo import demo
-from seamwise.cli.evaluate import evaluate
-from seamwise.cli.learn import learn
-from seamwise.cli.predict import predict
-from seamwise.cli.reproduce import reproduce
-from seamwise.cli.simulate import simulate
+from seamwise.cli.lazy import lazy_group
+
+COMMANDS = (
+    *("demo", "learn", "compare", "evaluate", "predict", "simulate", "reproduce"),
+    *("serve", "worker", "db", "keys", "scrub", "remote"),
+)
 
 app = typer.Typer(
+    cls=lazy_group(COMMANDS),
     help="Seamwise: continual learning for weld inspection. Start with `seamwise demo`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (demo, learn, compare, evaluate, predict, simulate, reproduce):
-    app.command()(command)
 
 
 @app.callback(invoke_without_command=True)

@@ -65,7 +65,8 @@ def require_current(database: Engine) -> None:
     found = revision(database)
     _refuse_unknown(script, found)
     if found != script.get_current_head():
-        raise RefusedError("the database has the tables of an earlier version: run `seamwise db upgrade`")
+        has = "the tables of an earlier version" if found else "no tables yet"
+        raise RefusedError(f"the database has {has}: run `seamwise db upgrade`")
 
 
 def check(database: Engine) -> list[str]:

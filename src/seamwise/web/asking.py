@@ -13,17 +13,18 @@ from seamwise.serving import Server
 from seamwise.storage.idempotency import Request
 
 
-def _app(request: HttpRequest) -> App:
+# Coroutines, though they wait for nothing: plain functions would each cost a change of thread.
+async def _app(request: HttpRequest) -> App:
     app: App = request.app.state.app
     return app
 
 
-def _server(request: HttpRequest) -> Server:
+async def _server(request: HttpRequest) -> Server:
     server: Server = request.app.state.server
     return server
 
 
-def _actor(request: HttpRequest) -> Actor:
+async def _actor(request: HttpRequest) -> Actor:
     actor: Actor = request.state.actor  # set by the router's guard, `seamwise.web.access`
     return actor
 

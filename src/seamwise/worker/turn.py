@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -10,10 +12,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from seamwise.app.app import App
+from seamwise.app.files import fetch, store_file
 from seamwise.errors import SeamwiseError
 from seamwise.storage.database import reading, writing
-from seamwise.storage.object_rows import find_object
-from seamwise.storage.object_store import CHUNK, verified
+from seamwise.storage.faults import UnavailableError
 from seamwise.storage.tables import Job
 from seamwise.tasks import attempts
 from seamwise.tasks.attempts import Attempt
@@ -26,8 +28,8 @@ class StopWantedError(SeamwiseError):
 class Turn:
     """One attempt at a job, in the process that does the work.
 
-    folder: an empty scratch folder, gone afterwards. tell: takes messages for the worker that watches (`say` and
-    `progress`). stop: set when the worker must go.
+    folder: an empty scratch folder, gone afterwards. tell: takes messages for the worker that watches (`say`,
+    `progress`, and the jobs to ring for). stop: set when the worker must go.
     """
 
     def __init__(self, app: App, job: Job, folder: Path, tell: Callable[[dict[str, Any]], None], stop: Event) -> None:
@@ -54,45 +56,47 @@ class Turn:
             raise StopWantedError(f"job {self.job.id}: left for another worker")
 
     def checkpoint(self, path: Path) -> None:
-        """Makes a file the place from which the next attempt goes on."""
-        stored = self.app.objects.put(chunks_of(path))
-        with writing(self.app.database) as session:
-            replaced = attempts.checkpoint(session, self.attempt, stored)
-        if replaced:
-            self.app.objects.delete(replaced)
+        """Makes a file the place from which the next attempt goes on; where the stores do not answer, it is let go."""
+        try:
+            stored = store_file(self.app, path)
+            with writing(self.app.database) as session:
+                replaced = attempts.checkpoint(session, self.attempt, stored)
+            if replaced:
+                self.app.objects.delete(replaced)
+        except UnavailableError as error:  # the work itself needs no store until its end
+            self.say(f"no checkpoint: {error}", "warning")
 
     def restore(self, path: Path) -> bool:
         """Writes the last checkpoint's bytes to a file; False when there is none."""
         with reading(self.app.database) as session:
             sha256 = session.get_one(Job, self.job.id).checkpoint_sha256
-            stored = find_object(session, sha256) if sha256 else None
-        if stored is None:
-            return False
-        with path.open("wb") as file:
-            for chunk in verified(self.app.objects, stored):
-                file.write(chunk)
-        return True
+        if sha256 is not None:
+            fetch(self.app, sha256, path)
+        return sha256 is not None
 
     def finish(self, write: Callable[[Session, Job], dict[str, Any] | None]) -> None:
         """Ends the job well, in one transaction with the rows that `write` adds; what it returns is the job's result.
 
-        Rings afterwards for the jobs whose ids the result lists under "then".
+        Jobs whose ids the result lists under "then" are rung for afterwards. Where the database does not answer it is
+        tried again for half a minute, so that `write` may be called more than once.
         """
+        for pause_s in (1, 2, 4, 8, 15):
+            try:
+                return self._finish(write)
+            except UnavailableError as error:
+                self.say(f"cannot finish yet: {error}", "warning")
+                time.sleep(pause_s)
+        return self._finish(write)
+
+    def _finish(self, write: Callable[[Session, Job], dict[str, Any] | None]) -> None:
         with writing(self.app.database) as session:
             job = attempts.finish(session, self.attempt)
             if job is None:  # committed by this attempt before, and the answer got lost
                 return
             job.result = write(session, job)
             gone = attempts.drop_checkpoint(session, job)
+        if then := (job.result or {}).get("then"):
+            self._tell({"ring": then})
         if gone:
-            self.app.objects.delete(gone)
-        with reading(self.app.database) as session:
-            for number in (job.result or {}).get("then", ()):
-                self.app.doorbell.ring(session.get_one(Job, number))
-
-
-def chunks_of(path: Path) -> Iterator[bytes]:
-    """A file's bytes as an object store takes them."""
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
+            with suppress(UnavailableError):  # a leftover, collected later
+                self.app.objects.delete(gone)

@@ -28,7 +28,18 @@ from seamwise.storage.tables.models import (
     RoundState,
 )
 from seamwise.storage.tables.objects import StoredObject
-from seamwise.storage.tables.service import Prediction, Review, Upload, UploadPart, UploadState
+from seamwise.storage.tables.service import (
+    DomainProposal,
+    DomainReference,
+    DriftMonitor,
+    ImageFeatures,
+    Prediction,
+    ProposalState,
+    Review,
+    Upload,
+    UploadPart,
+    UploadState,
+)
 
 for table in Row.metadata.tables.values():
     if "id" in table.columns:
@@ -46,10 +57,14 @@ __all__ = [
     "Annotation",
     "AuditEvent",
     "Domain",
+    "DomainProposal",
+    "DomainReference",
+    "DriftMonitor",
     "Evaluation",
     "EvaluationImage",
     "IdempotencyKey",
     "Image",
+    "ImageFeatures",
     "Job",
     "JobLog",
     "JobState",
@@ -57,6 +72,7 @@ __all__ = [
     "ModelVersion",
     "Origin",
     "Prediction",
+    "ProposalState",
     "QualificationSet",
     "Review",
     "Role",

@@ -149,9 +149,11 @@ CREATE TABLE evaluation (
     CONSTRAINT fk_evaluation_job_id FOREIGN KEY(job_id) REFERENCES job (id)
 );
 CREATE TABLE prediction (
-    id {ID}, input_sha256 TEXT NOT NULL, image_id {NUMBER}, model_id {NUMBER} NOT NULL, job_id {NUMBER},
-    mask_sha256 TEXT, summary TEXT NOT NULL, created_by TEXT NOT NULL, created_at {TIME} NOT NULL,
+    id {ID}, input_sha256 TEXT NOT NULL, image_id {NUMBER}, domain_id {NUMBER}, model_id {NUMBER} NOT NULL,
+    job_id {NUMBER}, mask_sha256 TEXT, summary TEXT NOT NULL, watched BOOLEAN NOT NULL,
+    created_by TEXT NOT NULL, created_at {TIME} NOT NULL,
     CONSTRAINT fk_prediction_image_id FOREIGN KEY(image_id) REFERENCES image (id),
+    CONSTRAINT fk_prediction_domain_id FOREIGN KEY(domain_id) REFERENCES domain (id),
     CONSTRAINT fk_prediction_model_id FOREIGN KEY(model_id) REFERENCES model_version (id),
     CONSTRAINT fk_prediction_job_id FOREIGN KEY(job_id) REFERENCES job (id),
     CONSTRAINT fk_prediction_mask_sha256 FOREIGN KEY(mask_sha256) REFERENCES object (sha256)
@@ -197,6 +199,28 @@ CREATE TABLE snapshot_item (
     CONSTRAINT fk_snapshot_item_annotation_id FOREIGN KEY(annotation_id) REFERENCES annotation (id),
     CONSTRAINT ck_snapshot_item_side CHECK (side IN ('train', 'val', 'test'))
 );
+CREATE TABLE image_features (
+    image_id {NUMBER} NOT NULL, features TEXT NOT NULL,
+    CONSTRAINT pk_image_features PRIMARY KEY (image_id),
+    CONSTRAINT fk_image_features_image_id FOREIGN KEY(image_id) REFERENCES image (id)
+);
+CREATE TABLE domain_reference (
+    domain_id {NUMBER} NOT NULL, state TEXT NOT NULL, images {NUMBER} NOT NULL, made_at {TIME} NOT NULL,
+    CONSTRAINT pk_domain_reference PRIMARY KEY (domain_id),
+    CONSTRAINT fk_domain_reference_domain_id FOREIGN KEY(domain_id) REFERENCES domain (id)
+);
+CREATE TABLE drift_monitor (
+    domain_id {NUMBER} NOT NULL, state TEXT NOT NULL, evidence TEXT NOT NULL, sequence {NUMBER} NOT NULL,
+    alarm TEXT, calibrated_by TEXT NOT NULL, changed_at {TIME} NOT NULL,
+    CONSTRAINT pk_drift_monitor PRIMARY KEY (domain_id),
+    CONSTRAINT fk_drift_monitor_domain_id FOREIGN KEY(domain_id) REFERENCES domain (id)
+);
+CREATE TABLE domain_proposal (
+    id {ID}, state VARCHAR(20) NOT NULL, figures TEXT NOT NULL, domain_id {NUMBER},
+    created_at {TIME} NOT NULL, closed_by TEXT, closed_at {TIME},
+    CONSTRAINT fk_domain_proposal_domain_id FOREIGN KEY(domain_id) REFERENCES domain (id),
+    CONSTRAINT ck_domain_proposal_proposalstate CHECK (state IN ('proposed', 'accepted', 'dismissed'))
+);
 """
 INDEXES = """
 CREATE INDEX ix_audit_event_actor_id ON audit_event (actor, id);
@@ -228,10 +252,14 @@ CREATE INDEX ix_upload_state_expires_at ON upload (state, expires_at);
 CREATE INDEX ix_alias_history_alias_id ON alias_history (alias, id);
 CREATE INDEX ix_annotation_mask_sha256 ON annotation (mask_sha256);
 CREATE INDEX ix_evaluation_model_id_snapshot_id_id ON evaluation (model_id, snapshot_id, id);
+CREATE INDEX ix_domain_proposal_state_id ON domain_proposal (state, id);
+CREATE INDEX ix_prediction_domain_id_id ON prediction (domain_id, id);
 CREATE INDEX ix_prediction_image_id_id ON prediction (image_id, id);
 CREATE INDEX ix_prediction_input_sha256 ON prediction (input_sha256);
+CREATE INDEX ix_prediction_job_id_id ON prediction (job_id, id);
 CREATE INDEX ix_prediction_mask_sha256 ON prediction (mask_sha256);
 CREATE INDEX ix_prediction_model_id_id ON prediction (model_id, id);
+CREATE INDEX ix_prediction_unwatched ON prediction (domain_id, id) WHERE NOT watched;
 CREATE INDEX ix_round_job_id ON round (job_id);
 CREATE INDEX ix_round_line_id ON round (line, id);
 CREATE INDEX ix_upload_part_object_sha256 ON upload_part (object_sha256);

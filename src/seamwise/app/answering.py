@@ -1,0 +1,120 @@
+"""From a picture file and a version to an answer: looked at within limits, computed, put into words and numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from seamwise.app.actor import Actor
+from seamwise.app.annotations import mask_file
+from seamwise.app.files import Shelf, chunks_of
+from seamwise.app.findings import MOST_LISTED, confidence_of, find_defects
+from seamwise.app.guessing import Known, Sorted, to_json
+from seamwise.app.models import find_version
+from seamwise.app.pictures import Looked, PictureLimits, check_header
+from seamwise.errors import BadInputError
+from seamwise.quality.extractor import extract
+from seamwise.serving import Engine, mask_of
+from seamwise.settings import Settings
+from seamwise.storage.object_store import Stored
+from seamwise.storage.tables import Prediction
+from seamwise.vision.images import read_image, to_float
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture to be answered: its file, its name for people, the file's hash, what it is, and its features."""
+
+    path: Path
+    name: str
+    sha256: str
+    looked: Looked
+    features: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What an engine said, not yet stored. mask: the file of its class ids."""
+
+    version: str
+    summary: dict[str, Any]
+    mask: bytes
+
+
+def show(path: Path, name: str, settings: Settings) -> Shown:
+    """Looks at a picture file. Raises WrongTypeError, TooLargeError and BadInputError, all under that name."""
+    kind = check_header(path, name, PictureLimits.of(settings))
+    with _named(path, name):
+        image = read_image(path)
+    height, width = image.pixels.shape[:2]
+    digest = hashlib.sha256()
+    for chunk in chunks_of(path):
+        digest.update(chunk)
+    looked = Looked(kind, width, height, 8 * image.pixels.itemsize, image.pitch_mm)
+    return Shown(path, name, digest.hexdigest(), looked, extract(to_float(image.pixels)))
+
+
+def answer(
+    engine: Engine,
+    shown: Shown,
+    sort: Sorted,
+    domain: Known | None,
+    *,
+    weld: str | None = None,
+    pitch_mm: float | None = None,
+) -> Predicted:
+    """Asks an engine about a picture.
+
+    domain: whose scale and classes apply. pitch_mm: told; else the file's, else the domain's. The summary holds width,
+    height, pitch_mm, weld, domain, defects (the largest; `defects_left_out` counts the others), confidence, features.
+    """
+    with _named(shown.path, shown.name):
+        probabilities = engine.probabilities(shown.path, domain.name if domain else None)
+    pitch_mm = pitch_mm or shown.looked.pitch_mm or (domain.pitch_mm if domain else None)
+    mask, p = mask_of(probabilities), probabilities.numpy()
+    defects = find_defects(mask, p, engine.reading.classes, pitch_mm)
+    summary = {
+        "width": shown.looked.width,
+        "height": shown.looked.height,
+        "pitch_mm": pitch_mm,
+        "weld": weld,
+        "domain": sort.to_json(),
+        "defects": [defect.to_json() for defect in defects[:MOST_LISTED]],
+        "defects_left_out": max(0, len(defects) - MOST_LISTED),
+        "confidence": confidence_of(p),
+        "features": to_json(shown.features),
+    }
+    return Predicted(engine.version, summary, mask_file(mask))
+
+
+def add_prediction(
+    session: Session, objects: Shelf, actor: Actor, predicted: Predicted, mask: Stored, sha256: str
+) -> Prediction:
+    """The row of an answer whose mask was put, within a transaction. sha256: of the picture's file."""
+    objects.commit(session, mask)
+    row = Prediction(
+        input_sha256=sha256,
+        model_id=find_version(session, predicted.version).id,
+        mask_sha256=mask.sha256,
+        summary=predicted.summary,
+        created_by=actor.name,
+    )
+    session.add(row)
+    return row
+
+
+@contextmanager
+def _named(path: Path, name: str) -> Iterator[None]:
+    """Errors inside call a file by the name that its sender knows."""
+    try:
+        yield
+    except BadInputError as error:
+        raise type(error)(str(error).replace(str(path), name)) from error

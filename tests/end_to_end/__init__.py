@@ -1,0 +1,1 @@
+"""The whole platform in its own processes, asked over HTTP."""
