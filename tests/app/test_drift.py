@@ -217,13 +217,27 @@ def test_calibrating_anew_counts_what_came_before_as_reference(app: App, steel: 
     assert get_watch(app, INSPECTOR, "steel").evidence["images"] == 0
 
 
-def test_of_two_processes_that_watch_one_counts_each_prediction(app: App, steel: Domain) -> None:
+def test_of_two_processes_that_watch_one_counts_each_prediction(
+    app: App, steel: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calibrate_domain(app, TRAINER, "steel", OFTEN)
     predict(app, rows(40, seed=9), steel)
+    taken_in = drift._taken_in
+
+    def late(*args: Any) -> Any:
+        """Another process does the same while this one computes."""
+        monkeypatch.setattr(drift, "_taken_in", taken_in)
+        watch(app)
+        predict(app, rows(1, seed=10), steel, "later")
+        return taken_in(*args)
+
+    monkeypatch.setattr(drift, "_taken_in", late)
+    watch(app)
+    assert get_watch(app, INSPECTOR, "steel").evidence["images"] == 40
     results = at_once(4, lambda _: watch(app))
     assert [result for result in results if isinstance(result, Exception)] == []
     watch(app)
-    assert get_watch(app, INSPECTOR, "steel").evidence["images"] == 40
+    assert get_watch(app, INSPECTOR, "steel").evidence["images"] == 41
 
 
 def test_references_are_made_again_when_a_domain_has_grown(app: App, steel: Domain) -> None:

@@ -237,15 +237,50 @@ def test_a_domain_nobody_learned_is_no_reason(app: App, first: ModelVersion) -> 
     evaluate(app, version, judged(app), 0.8)
     judged_domain(app, "pipes")
     assert judge_version(app, version.id)["verdict"] == "pass"
-    two = two_class(app, ["steel", "pipes"])
-    with reading(app.database) as session:
-        pipes, steel = promotion.current_sets(session)
-    evaluate(app, two, steel, 0.8)
-    assert judge_version(app, two.id)["verdict"] == "undecided"
-    evaluate(app, two, pipes, 0.8)
-    verdict = judge_version(app, two.id)
-    assert verdict["verdict"] in ("pass", "undecided")  # production was never run there
-    assert "welds/1 was not evaluated on pipes" in promotion.against(verdict)
+
+
+def test_on_a_new_domain_the_minimums_decide(app: App, first: ModelVersion) -> None:
+    """What serves never learned it: it is no reference there, and need not be evaluated."""
+    place, pipes = judged(app), judged_domain(app, "pipes")
+    verdicts = []
+    for quality in (0.8, 0.1):
+        version = two_class(app, ["steel", "pipes"])
+        evaluate(app, version, place, 0.8)
+        assert judge_version(app, version.id)["verdict"] == "undecided"  # not evaluated on the new one yet
+        evaluate(app, version, pipes, quality)
+        verdicts.append(judge_version(app, version.id))
+    good, poor = verdicts
+    assert (good["verdict"], poor["verdict"]) == ("pass", "fail")
+    assert (good["production"], good["candidate"]) == ("welds/1", "welds/2")
+    checks = {(check["domain"], check["against"]) for check in good["checks"]}
+    assert checks == {("steel", "production"), ("pipes", "minimum"), (None, "best")}
+    assert {check["domain"] for check in poor["checks"] if check["verdict"] == "fail"} == {"pipes"}
+    evaluate(app, first, pipes, 0.05)  # though it was run there, it is no reference for the poor one
+    assert judge_version(app, version.id)["verdict"] == "fail"
+
+
+def test_what_was_never_learned_again_is_compared_all_the_same(app: App, first: ModelVersion) -> None:
+    """A candidate from before a domain was learned is judged on it too, by what it answers there."""
+    place, pipes = judged(app), judged_domain(app, "pipes")
+    both = two_class(app, ["steel", "pipes"])
+    evaluate(app, both, place, 0.8)
+    evaluate(app, both, pipes, 0.8)
+    promote(app, TRAINER, PRODUCTION, wish(both))
+    side = two_class(app)
+    evaluate(app, side, place, 0.8)
+    assert judge_version(app, side.id)["verdict"] == "undecided"
+    evaluate(app, side, pipes, 0.2)
+    assert judge_version(app, side.id)["verdict"] == "fail"
+
+
+def test_forgetting_an_old_domain_is_seen(app: App, first: ModelVersion) -> None:
+    place, pipes = judged(app), judged_domain(app, "pipes")
+    version = two_class(app, ["steel", "pipes"])
+    evaluate(app, version, place, 0.6)
+    evaluate(app, version, pipes, 0.9)
+    verdict = judge_version(app, version.id)
+    assert verdict["verdict"] == "fail"
+    assert any(check["statistic"] == "forgetting" and check["verdict"] == "fail" for check in verdict["checks"])
 
 
 def test_versions_of_other_classes_are_not_compared(app: App, first: ModelVersion) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from seamwise import client
 from seamwise.app.app import App
-from seamwise.client import AwayError, Client, records
+from seamwise.client import AwayError, Client, records, served
 from seamwise.client.calls import Calls
 from seamwise.client.jobs import Jobs
 from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError
@@ -125,7 +125,11 @@ def test_every_record_is_an_answer_of_the_api(described: dict[str, Any]) -> None
     schemas = described["components"]["schemas"]
     renamed = {"LogLine": "LineShape", "Readiness": "ReadyShape", "QualificationSet": "QualificationShape"}
     renamed["ForgettingRow"] = "TableRowShape"
-    kinds = [kind for kind in vars(records).values() if isinstance(kind, type) and issubclass(kind, records.Record)]
+    kinds = [
+        kind
+        for kind in (vars(records) | vars(served)).values()
+        if isinstance(kind, type) and issubclass(kind, records.Record)
+    ]
     assert len(kinds) > 25
     for kind in kinds:
         if kind is records.Record:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
+from torch import Tensor
 
 from seamwise.app.actor import Actor
 from seamwise.app.annotations import mask_file
@@ -62,23 +63,26 @@ def show(path: Path, name: str, settings: Settings) -> Shown:
     return Shown(path, name, digest.hexdigest(), looked, extract(to_float(image.pixels)))
 
 
-def answer(
+def ask(engine: Engine, shown: Shown, domain: Known | None) -> Tensor:
+    """The probabilities (K, H, W) of a picture. domain: whose scale and classes apply."""
+    with _named(shown.path, shown.name):
+        return engine.probabilities(shown.path, domain.name if domain else None)
+
+
+def summarise(
     engine: Engine,
+    probabilities: Tensor,
     shown: Shown,
     sort: Sorted,
-    domain: Known | None,
     *,
     weld: str | None = None,
     pitch_mm: float | None = None,
 ) -> Predicted:
-    """Asks an engine about a picture.
+    """An answer in words and numbers.
 
-    domain: whose scale and classes apply. pitch_mm: told; else the file's, else the domain's. The summary holds width,
-    height, pitch_mm, weld, domain, defects (the largest; `defects_left_out` counts the others), confidence, features.
+    The summary holds width, height, pitch_mm, weld, domain, confidence, features and defects: the largest, while
+    `defects_left_out` counts the others.
     """
-    with _named(shown.path, shown.name):
-        probabilities = engine.probabilities(shown.path, domain.name if domain else None)
-    pitch_mm = pitch_mm or shown.looked.pitch_mm or (domain.pitch_mm if domain else None)
     mask, p = mask_of(probabilities), probabilities.numpy()
     defects = find_defects(mask, p, engine.reading.classes, pitch_mm)
     summary = {

@@ -25,8 +25,8 @@ from seamwise.storage.tables import Domain, DomainProposal, Image, ImageFeatures
 
 LEAST_WELDS = 8
 _LOOKED_AT = 500  # of the newest unassigned images
-# Root mean square over the features, in the extractor's units: of seven real domains, nearly all images of six, and half
-# of the widest, lie within this of their domain's middle, and those of other domains typically 2.6 to 8 apart.
+# Root mean square over the features, in the extractor's units: of seven real domains, nearly all images of six, and
+# half of the widest, lie within this of their domain's middle, those of other domains typically 2.6 to 8 apart.
 _ALIKE = 2.0
 
 

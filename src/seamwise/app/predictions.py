@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from seamwise.app.actor import Actor, require
-from seamwise.app.answering import Predicted, Shown, add_prediction, answer, show
+from seamwise.app.answering import Predicted, Shown, add_prediction, ask, show, summarise
 from seamwise.app.app import App
 from seamwise.app.domains import find_domain
 from seamwise.app.files import chunks_of, fetch_bytes, shelf
@@ -49,7 +49,7 @@ class PredictionAbout(Spec):
 class Answer:
     """A prediction. version: `LINE/NUMBER` of what answered. id: None where it could not be stored.
 
-    image: under which its picture is kept. batch: the job that it belongs to. summary: see `answering.answer`.
+    image: under which its picture is kept. batch: the job that it belongs to. summary: see `answering.summarise`.
     """
 
     id: int | None
@@ -91,8 +91,11 @@ class Predictor:
             raise NotServingError("this process serves no version: start it with `seamwise serve`")
         shown = show(path, about.filename or "the picture", self.app.settings)
         sort, domain = self._sort(shown, about)
-        with self._turns, self.server.pin() as engine:
-            predicted = answer(engine, shown, sort, domain, weld=about.weld, pitch_mm=about.pitch_mm)
+        pitch_mm = about.pitch_mm or shown.looked.pitch_mm or (domain.pitch_mm if domain else None)
+        with self.server.pin() as engine:
+            with self._turns:
+                probabilities = ask(engine, shown, domain)
+            predicted = summarise(engine, probabilities, shown, sort, weld=about.weld, pitch_mm=pitch_mm)
         sight = Sight(shown, about, sort, domain, predicted)
         try:
             return _store(self.app, actor, sight), predicted.mask

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, select
@@ -36,6 +37,7 @@ from seamwise.storage.tables import (
 from seamwise.vision.counts import ImageCounts
 
 _SHOWN = 3
+_WORST_FIRST = ("fail", "undecided", "pass")
 
 
 class Promotion(Spec):
@@ -68,35 +70,32 @@ def judge_version(app: App, model_id: int, alias: str = PRODUCTION) -> dict[str,
 def judge(session: Session, settings: Settings, candidate: ModelVersion, alias: str = PRODUCTION) -> dict[str, Any]:
     """The same within a transaction."""
     present = session.get(Alias, alias, populate_existing=True)
-    production = None if present is None else session.get_one(ModelVersion, present.model_id)
-    earlier = [session.get_one(ModelVersion, number) for number in sorted(set(accepted(session, alias)))]
-    references = [model for model in (*([production] if production else []), *earlier) if model.id != candidate.id]
-    learned = {name for model in (candidate, *references) for name in model.spec["domains"]}
-    sets: list[gate.QualificationSet] = []
-    counts: dict[int, dict[str, list[ImageCounts]]] = {model.id: {} for model in (candidate, *references)}
-    for found in current_sets(session):
-        domain = session.get_one(Domain, found.domain_id).name
-        if domain not in learned:  # nobody claims to know it
-            continue
-        # named by their images: those deleted since the set was frozen count for no version
-        welds = {str(entry.image_id): entry.group for entry in entries(session, found.snapshot_id)}
-        if welds:
-            sets.append(gate.QualificationSet(domain, welds, tuple(candidate.spec["classes"])))
-            for model in (candidate, *references):
-                if (known := _counts(session, model, found, welds, candidate.spec["classes"])) is not None:
-                    counts[model.id][domain] = known
-    verdict = gate.judge(
-        sets,
-        gate.Evaluation(name_of(candidate), counts[candidate.id]),
-        gate.Evaluation(name_of(production), counts[production.id])
-        if production is not None and production.id != candidate.id
-        else None,
-        [gate.Evaluation(name_of(model), counts[model.id]) for model in earlier if model.id != candidate.id],
-        new=set(candidate.spec["domains"]) - set(production.spec["domains"] if production else ()),
-        settings=gate_settings(settings),
+    numbers = set(accepted(session, alias)) - {candidate.id}
+    earlier = [session.get_one(ModelVersion, number) for number in sorted(numbers)]
+    production = next((model for model in earlier if present and model.id == present.model_id), None)
+    learned = {name for model in (candidate, *earlier) for name in model.spec["domains"]}
+    verdicts = [
+        gate.judge(
+            [each.place for each in group],
+            _evaluation(session, candidate, group, learned),
+            _evaluation(session, production, group) if production and old else None,
+            [_evaluation(session, model, group) for model in earlier],
+            new=() if old else {each.place.domain for each in group},
+            settings=gate_settings(settings),
+        )
+        for old, group in _grouped(_sets(session, candidate, learned), production)
+    ]
+    if not verdicts:
+        verdicts = [gate.judge([], gate.Evaluation(name_of(candidate), {}), settings=gate_settings(settings))]
+    whole = replace(
+        verdicts[0],
+        verdict=min((verdict.verdict for verdict in verdicts), key=_WORST_FIRST.index),
+        production=name_of(production) if production else None,
+        checks=tuple(check for verdict in verdicts for check in verdict.checks),
+        absent=tuple(absent for verdict in verdicts for absent in verdict.absent),
     )
     return {
-        **_plain(verdict.to_json()),
+        **_plain(whole.to_json()),
         "alias": alias,
         "alias_sequence": present.sequence if present else 0,
         "qualification": newest_qualification(session),
@@ -195,20 +194,62 @@ def _check_serves(version: ModelVersion) -> None:
         raise RefusedError(f"version {name_of(version)}: it has no serving package, so nothing could serve it")
 
 
-def _counts(
-    session: Session, model: ModelVersion, found: QualificationSet, welds: dict[str, str], classes: list[str]
-) -> list[ImageCounts] | None:
-    """What a version counted on a set's images; None where it was not evaluated on all, or knows other classes."""
-    mine = model.spec["classes"]
-    evaluation = find_evaluation(session, model, found.snapshot_id)
+@dataclass(frozen=True)
+class _Set:
+    """A qualification set that counts: its snapshot, and what the gate needs of it, images named by their ids."""
+
+    snapshot: int
+    place: gate.QualificationSet
+
+
+def _sets(session: Session, candidate: ModelVersion, learned: set[str]) -> list[_Set]:
+    """The current sets of the domains that somebody claims to know, without images deleted since."""
+    found = []
+    for row in current_sets(session):
+        domain = session.get_one(Domain, row.domain_id).name
+        welds = {str(entry.image_id): entry.group for entry in entries(session, row.snapshot_id)}
+        if domain in learned and welds:
+            place = gate.QualificationSet(domain, welds, tuple(candidate.spec["classes"]))
+            found.append(_Set(row.snapshot_id, place))
+    return found
+
+
+def _grouped(sets: list[_Set], production: ModelVersion | None) -> list[tuple[bool, list[_Set]]]:
+    """The sets of domains that production knows, and the others: there it is no reference, and need not be evaluated.
+
+    A candidate that is better than a version that never learned a domain may still be bad: the minimums decide.
+    """
+    known = set(production.spec["domains"]) if production else set()
+    groups = [(old, [each for each in sets if (each.place.domain in known) is old]) for old in (True, False)]
+    return [(old, group) for old, group in groups if group]
+
+
+def _evaluation(
+    session: Session, model: ModelVersion, sets: list[_Set], domains: Collection[str] | None = None
+) -> gate.Evaluation:
+    """What a version counted where it was evaluated. domains: those that matter; else those that it learned."""
+    domains = model.spec["domains"] if domains is None else domains
+    counts = {}
+    for each in sets:
+        if each.place.domain in domains:
+            found = _counts(session, model, each)
+            if found is not None:
+                counts[each.place.domain] = found
+    return gate.Evaluation(name_of(model), counts)
+
+
+def _counts(session: Session, model: ModelVersion, judged: _Set) -> list[ImageCounts] | None:
+    """None where the version was not evaluated on all images, or knows other classes."""
+    mine, classes = model.spec["classes"], list(judged.place.classes)
+    evaluation = find_evaluation(session, model, judged.snapshot)
     # two classes are background and defect, whatever they are called
     if evaluation is None or (mine != classes and {len(mine), len(classes)} != {2}):
         return None
     rows = session.scalars(select(EvaluationImage).where(EvaluationImage.evaluation_id == evaluation.id))
     known = {str(row.image_id): row.counts for row in rows}
-    if not welds.keys() <= known.keys():
+    if not judged.place.welds.keys() <= known.keys():
         return None
-    return [replace(ImageCounts.from_json(known[place]), name=place) for place in welds]
+    return [replace(ImageCounts.from_json(known[name]), name=name) for name in judged.place.welds]
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:

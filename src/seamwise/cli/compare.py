@@ -16,9 +16,7 @@ from seamwise.cli.options import (
     DataOption,
     Device,
     DeviceOption,
-    JsonOption,
     OtherMachineOption,
-    SetOption,
     Split,
     StreamArgument,
     describe,
@@ -27,6 +25,7 @@ from seamwise.cli.options import (
     recipe_of,
     stream_of,
 )
+from seamwise.cli.plain_options import JsonOption, SetOption
 from seamwise.cli.results import show_results, write_report
 from seamwise.errors import UsageError
 from seamwise.experiments.comparison import ComparisonFailedError, ResultsFile, Update, common_of, folder_of, label

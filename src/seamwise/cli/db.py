@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seamwise.cli.console import say, stage, write_json
-from seamwise.cli.options import JsonOption
+from seamwise.cli.plain_options import JsonOption
 from seamwise.errors import SeamwiseError
 from seamwise.settings import read_settings
 from seamwise.storage import backup as copies

@@ -16,7 +16,8 @@ import typer
 
 from seamwise.cli.compare import show_updates
 from seamwise.cli.console import Bars, command_line, say, stage, write_json
-from seamwise.cli.options import Device, DeviceOption, JsonOption, device_of
+from seamwise.cli.options import Device, DeviceOption, device_of
+from seamwise.cli.plain_options import JsonOption
 from seamwise.cli.results import show_results, write_report
 from seamwise.errors import BadInputError
 from seamwise.experiments.comparison import ResultsFile, common_of, compare, folder_of

@@ -15,13 +15,13 @@ from seamwise.cli.options import (
     DataOption,
     Device,
     DeviceOption,
-    JsonOption,
     Split,
     StreamArgument,
     device_of,
     names_a_file,
     stream_of,
 )
+from seamwise.cli.plain_options import JsonOption
 from seamwise.experiments.evaluation import count_domain
 from seamwise.experiments.streams import Stop, with_classes
 from seamwise.vision.scores import summarise

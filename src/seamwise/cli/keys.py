@@ -10,7 +10,7 @@ from seamwise.app import keys as use
 from seamwise.app.actor import SYSTEM
 from seamwise.app.app import App, open_app
 from seamwise.cli.console import stage, table, write_json
-from seamwise.cli.options import JsonOption
+from seamwise.cli.plain_options import JsonOption
 from seamwise.errors import UsageError
 from seamwise.settings import read_settings
 from seamwise.storage.schema import require_current

@@ -15,9 +15,7 @@ from seamwise.cli.options import (
     DataOption,
     Device,
     DeviceOption,
-    JsonOption,
     OtherMachineOption,
-    SetOption,
     StreamArgument,
     describe,
     device_of,
@@ -25,6 +23,7 @@ from seamwise.cli.options import (
     recipe_of,
     stream_of,
 )
+from seamwise.cli.plain_options import JsonOption, SetOption
 from seamwise.cli.results import show_results, write_report
 from seamwise.experiments.comparison import ResultsFile, common_of, folder_of
 from seamwise.experiments.overlays import overlays_of

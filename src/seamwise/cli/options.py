@@ -38,12 +38,6 @@ StreamArgument = Annotated[
     list[Path], typer.Argument(help="A stream file (YAML), or the domain folders in the order they are learned.")
 ]
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes an NVIDIA GPU if there is one.")]
-JsonOption = Annotated[
-    str | None, typer.Option("--json", help="Write the result to this file (- for standard output).")
-]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="A recipe option as name=value, e.g. steps=500 (repeatable).")
-]
 ClassesOption = Annotated[
     Classes | None,
     typer.Option(

@@ -10,7 +10,8 @@ import numpy as np
 import typer
 
 from seamwise.cli.console import Bars, say, write_json
-from seamwise.cli.options import Device, DeviceOption, JsonOption, device_of
+from seamwise.cli.options import Device, DeviceOption, device_of
+from seamwise.cli.plain_options import JsonOption
 from seamwise.continual.catalogue import nearest
 from seamwise.errors import BadInputError, UsageError
 from seamwise.figures.overlay import overlay, png

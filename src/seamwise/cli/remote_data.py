@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from seamwise.cli.calling import LimitOption, WaitOption, client_of, finish, show, show_one
-from seamwise.cli.console import Bars, stage, write_json
-from seamwise.cli.options import JsonOption
+from seamwise.cli.console import Bars, say, stage, write_json
+from seamwise.cli.plain_options import JsonOption
 from seamwise.client import Client
 from seamwise.errors import BadInputError, UsageError
 
@@ -114,8 +114,13 @@ def import_(
     wait: WaitOption = True,
     json_file: JsonOption = None,
 ) -> None:
-    """Send a set of labelled pictures in resumable pieces, and make them images of a domain."""
+    """Send a set of labelled pictures in resumable pieces, and make them images of a domain.
+
+    A domain that is not there is made as the folder describes it.
+    """
     client = client_of(context)
+    if source.is_dir() and domain not in {known.name for known in client.domains.list()}:
+        _make_as_described(client, domain, source)
     with tempfile.TemporaryDirectory(prefix="seamwise-") as folder:
         archive = source if source.is_file() else _packed(source, Path(folder) / f"{source.absolute().name}.zip")
         upload = resume or client.uploads.begin(archive.name, archive.stat().st_size)
@@ -124,6 +129,16 @@ def import_(
     if job is not None:
         client.jobs.wait(job)
     finish(client, client.imports.start(domain, upload=upload, format=format), wait, json_file)
+
+
+def _make_as_described(client: Client, name: str, folder: Path) -> None:
+    from seamwise.vision.domain import read_domain  # loads what reads pictures, which no other command here needs
+
+    found = read_domain(folder, name)
+    client.domains.create(
+        name, modality=found.modality, classes=found.classes, ignore=found.ignore, pitch_mm=found.pitch_mm
+    )
+    say(f"made the domain {name}: {found.modality}, {', '.join(found.classes)}")
 
 
 def _send(client: Client, archive: Path, upload: str) -> int | None:

@@ -9,7 +9,7 @@ import typer
 
 from seamwise.cli.calling import LimitOption, WaitOption, client_of, finish, show, show_one
 from seamwise.cli.console import pairs, stage, table, write_json
-from seamwise.cli.options import JsonOption, SetOption
+from seamwise.cli.plain_options import JsonOption, SetOption
 
 models = typer.Typer(help="Versions of model lines, named LINE/NUMBER.", no_args_is_help=True)
 rounds = typer.Typer(help="The numbered trainings of each line.", no_args_is_help=True)

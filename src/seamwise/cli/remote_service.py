@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seamwise.cli.calling import LimitOption, WaitOption, client_of, finish, show, show_one
-from seamwise.cli.options import JsonOption
+from seamwise.cli.plain_options import JsonOption
 
 jobs = typer.Typer(help="Work that takes time.", no_args_is_help=True)
 Number = Annotated[int, typer.Argument(min=1, help="The job's number.")]

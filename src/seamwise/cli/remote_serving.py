@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seamwise.cli.calling import LimitOption, WaitOption, client_of, finish, show, show_one
-from seamwise.cli.options import JsonOption
+from seamwise.cli.plain_options import JsonOption
 from seamwise.client.serving import PRODUCTION
 from seamwise.errors import BadInputError
 

@@ -14,7 +14,8 @@ import typer
 
 from seamwise.cli.compare import show_updates
 from seamwise.cli.console import Bars, command_line, say, stage, table, write_json
-from seamwise.cli.options import Device, DeviceOption, JsonOption, OtherMachineOption, device_of
+from seamwise.cli.options import Device, DeviceOption, OtherMachineOption, device_of
+from seamwise.cli.plain_options import JsonOption
 from seamwise.errors import BadInputError, NotFoundError, UsageError
 from seamwise.experiments.comparison import ComparisonFailedError, compare, versions
 from seamwise.experiments.paper.book import CHAPTERS, Chapter, find_chapter

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from seamwise.cli.console import Bars, stage, write_json
-from seamwise.cli.options import JsonOption
+from seamwise.cli.plain_options import JsonOption
 from seamwise.errors import UsageError
 from seamwise.experiments.whole_folder import whole_folder
 from seamwise.vision.welds.domains import DOMAINS, find_domain, write_domain

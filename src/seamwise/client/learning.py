@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from seamwise.client.calls import Calls, told
-from seamwise.client.records import Evaluation, Forgetting, Job, Model, Round, Strategy
+from seamwise.client.records import Job
+from seamwise.client.served import Evaluation, Forgetting, Model, Round, Strategy
 
 
 class Strategies:

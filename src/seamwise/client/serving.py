@@ -9,7 +9,8 @@ from typing import Any
 
 from seamwise.client.calls import Calls, told
 from seamwise.client.data import Picture, sent_as
-from seamwise.client.records import Alias, Batch, Change, Job, Prediction, Proposal, Review, Watch
+from seamwise.client.records import Job
+from seamwise.client.served import Alias, Batch, Change, Prediction, Proposal, Review, Watch
 
 PRODUCTION = "production"
 

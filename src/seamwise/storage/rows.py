@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from seamwise.errors import BadInputError
+from seamwise.storage.along import along_index
 from seamwise.storage.columns import Numbered, Row
 
 LARGEST_ID = 2**63 - 1
@@ -50,10 +51,15 @@ def page(
     Costs the same on every page of a list of any length, given an index on what `rows` is filtered by and the id; rows
     that come meanwhile shift nothing. by: the id column. Raises BadInputError for a cursor that no page gave.
     """
-    if cursor is not None:
-        last = _number(cursor)
-        rows = rows.where(by < last if newest_first else by > last)
-    found = session.scalars(rows.order_by(by.desc() if newest_first else by).limit(limit + 1)).all()
+    last = None if cursor is None else _number(cursor)
+    walk = None
+    if session.get_bind().dialect.name == "postgresql":
+        walk = along_index(rows, by, last, newest_first)
+    if walk is None:
+        walk = rows.order_by(by.desc() if newest_first else by)
+        if last is not None:
+            walk = walk.where(by < last if newest_first else by > last)
+    found = session.scalars(walk.limit(limit + 1)).all()
     items = tuple(found[:limit])
     return Page(items, str(items[-1].id) if len(found) > limit else None)
 

@@ -18,10 +18,11 @@ from seamwise.app.predictions import Predictor
 from seamwise.serving import Server
 from seamwise.storage.tables import Role
 from seamwise.vision.images import read_mask
+from seamwise.web.routes import predictions as routes
 from tests.app.pictures import make_domain, mask
 from tests.app.test_predictions import film
 from tests.app.versions import add_version, serve
-from tests.serving.tiny import CLASSES
+from tests.serving.tiny import CLASSES, eventually
 from tests.web.caller import Caller, open_api
 from tests.worker.tiny import work_here
 
@@ -172,23 +173,24 @@ def test_who_may(api: Caller) -> None:
     assert inspector.post("/batches", json={"domain": "steel"}).status_code == 202
 
 
-def test_slow_predictions_keep_no_other_request_waiting(
-    api: Caller, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slow_predictions_keep_no_other_request_waiting(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     """More pictures wait than the service has threads; a list is answered all the same."""
-    go_on = Event()
-    predict = Predictor.predict
+    go_on, arrived, running = Event(), [], []
+    predict, told = Predictor.predict, routes._told
 
     def slow(*args: Any) -> Any:
+        running.append(args)
         assert go_on.wait(30)
         return predict(*args)
 
     monkeypatch.setattr(Predictor, "predict", slow)
+    monkeypatch.setattr(routes, "_told", lambda values: arrived.append(values) or told(values))
     with api, ThreadPoolExecutor(50) as pool:
         waiting = [pool.submit(post, api) for _ in range(50)]
         try:
+            eventually(lambda: len(arrived) == 50, timeout_s=15)
             assert api.get("/domains").status_code == 200
-            assert not any(one.done() for one in waiting)
+            assert len(running) == api.platform.settings.predict_threads + 2
         finally:
             go_on.set()
         assert {one.result().status_code for one in waiting} == {200}

@@ -97,15 +97,15 @@ def test_an_interrupted_batch_goes_on_where_it_was(app: App, films: list[int], m
     job = start_batch(app, INSPECTOR, NewBatch(domain="steel"))
     stop = Event()
     asked = []
-    answer = predict.answer
+    ask = predict.ask
 
     def counted(*args: object, **more: object) -> object:
         asked.append(args)
         if len(asked) == 9:
             stop.set()
-        return answer(*args, **more)  # type: ignore[arg-type]
+        return ask(*args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(predict, "answer", counted)
+    monkeypatch.setattr(predict, "ask", counted)
     with pytest.raises(StopWantedError):
         work_here(app, stop)
     assert len(rows(app, job.id)) == 8  # those of whole transactions
@@ -119,16 +119,16 @@ def test_an_interrupted_batch_goes_on_where_it_was(app: App, films: list[int], m
 
 def test_a_late_attempt_writes_nothing(app: App, films: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     job = start_batch(app, INSPECTOR, NewBatch(domain="steel"))
-    answer = predict.answer
+    ask = predict.ask
 
     def taken_away(*args: object, **more: object) -> object:
         with writing(app.database) as session:
             row = session.get_one(Job, job.id)
             if row.attempt == 1:
                 row.attempt = 2
-        return answer(*args, **more)  # type: ignore[arg-type]
+        return ask(*args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(predict, "answer", taken_away)
+    monkeypatch.setattr(predict, "ask", taken_away)
     with pytest.raises(RefusedError, match="no longer has it"):
         work_here(app)
     assert rows(app, job.id) == []

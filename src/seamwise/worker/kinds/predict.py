@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seamwise.app.actor import Actor
-from seamwise.app.answering import Predicted, Shown, add_prediction, answer, show
+from seamwise.app.answering import Predicted, Shown, add_prediction, ask, show, summarise
 from seamwise.app.batches import BatchPlan, images_of, predicted
 from seamwise.app.files import shelf
 from seamwise.app.guessing import Atlas, Sorted, keep_features, read_atlas, weld_of
@@ -89,8 +89,9 @@ def _answered(turn: Turn, engine: Engine, atlas: Atlas, image: Image) -> Done:
             sort = atlas.sort(shown.features, image.modality, turn.app.settings.guess_confidence)
             domain = atlas.domains[sort.name] if sort.name else None
         weld = weld_of(image.weld, image.part, image.sha256)
-        answered = answer(engine, shown, sort, domain, weld=weld, pitch_mm=image.pitch_mm)
-        return Done(image, domain.id if domain else None, shown, answered)
+        pitch_mm = image.pitch_mm or shown.looked.pitch_mm or (domain.pitch_mm if domain else None)
+        said = summarise(engine, ask(engine, shown, domain), shown, sort, weld=weld, pitch_mm=pitch_mm)
+        return Done(image, domain.id if domain else None, shown, said)
     finally:
         path.unlink(missing_ok=True)
 
