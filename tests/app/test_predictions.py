@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 
 from seamwise.app import live, predictions
 from seamwise.app.actor import SYSTEM, Actor, ForbiddenError
+from seamwise.app.annotations import annotate
 from seamwise.app.app import App
 from seamwise.app.guessing import Sorted, refresh_references
 from seamwise.app.images import ImageAbout, delete_image, receive
@@ -27,7 +28,7 @@ from seamwise.serving import NotServingError, Server, mask_of
 from seamwise.settings import Settings
 from seamwise.storage.database import reading
 from seamwise.storage.faults import UnavailableError
-from seamwise.storage.tables import Image, ImageFeatures, Prediction, Role, Source, StoredObject
+from seamwise.storage.tables import Image, ImageFeatures, Origin, Prediction, Role, Source, StoredObject
 from seamwise.vision.images import read_mask, write_image
 from seamwise.vision.png import encode_png
 from tests.app.pictures import INSPECTOR, make_domain
@@ -211,6 +212,32 @@ def test_a_deleted_picture_is_answered_and_not_taken_in_again(predictor: Predict
     sha256 = hashlib.sha256(film()).hexdigest()
     with reading(app.database) as session:
         assert session.get(StoredObject, sha256) is None
+
+
+def test_deleting_a_picture_deletes_its_predicted_masks(predictor: Predictor, app: App, tmp_path: Path) -> None:
+    make_domain(app, "steel", CLASSES)
+    none = replace(app, settings=app.settings.model_copy(update={"keep_predictions": "none"}))
+    unkept = asked(Predictor(none, predictor.server), tmp_path, film(), pitch_mm=1.0)
+    first = asked(predictor, tmp_path, film(), domain="steel")
+    other = asked(predictor, tmp_path, film(1), domain="steel")
+    with reading(app.database) as session:
+        shared, kept = (session.get_one(Prediction, answer.id).mask_sha256 for answer in (first, other))
+    assert shared != kept
+    same = predictions.read_mask_file(app, INSPECTOR, first.id or 0)
+    annotate(app, INSPECTOR, other.image or 0, same, None, Origin.DRAWN)  # another picture's, and stays
+    delete_image(app, SYSTEM, first.image or 0)
+    for answer in (first, unkept):
+        with pytest.raises(NotFoundError, match="its mask was deleted with its image"):
+            predictions.read_mask_file(app, INSPECTOR, answer.id or 0)
+    assert predictions.read_mask_file(app, INSPECTOR, other.id or 0)
+    with reading(app.database) as session:
+        assert session.get(StoredObject, shared or "") is not None
+    delete_image(app, SYSTEM, other.image or 0)
+    with reading(app.database) as session:
+        assert session.get(StoredObject, shared or "") is None
+        assert session.get(StoredObject, kept or "") is None
+        rows = {row.key for row in session.query(StoredObject)}
+    assert {found.key for found in app.objects.listed()} == rows
 
 
 @pytest.mark.parametrize("away", ["database", "objects"])

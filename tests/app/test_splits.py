@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
+
+import pytest
+from sqlalchemy.event import listen
 
 from seamwise.app.app import App
 from seamwise.app.images import ImageAbout, receive
-from seamwise.app.splits import group_of, side_of
+from seamwise.app.splits import choose_side, group_of, side_of
+from seamwise.storage.database import reading
 from seamwise.storage.tables import Side
 from tests.app.pictures import INSPECTOR, make_domain, picture
 
@@ -60,3 +65,15 @@ def test_all_pictures_of_a_weld_are_on_the_side_of_its_first(app: App) -> None:
             ImageAbout(domain="steel", side="train", **{field: name}),
         )
         assert against.side is Side.TEST
+
+
+@pytest.mark.parametrize(("told", "index"), [({"weld": "w"}, "weld_id"), ({"part": "p"}, "domain_id_part_id")])
+def test_the_others_of_a_weld_or_part_are_found_along_an_index(app: App, told: dict[str, str], index: str) -> None:
+    domain = make_domain(app)
+    asked: list[tuple[str, Any]] = []
+    with reading(app.database) as session:
+        listen(app.database, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
+        choose_side(session, domain, sha256="x", **{"weld": None, "part": None} | told)
+        statement, values = asked[-1]
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    assert [row.detail.partition(" (")[0] for row in plan] == [f"SEARCH image USING INDEX ix_image_{index}"]

@@ -11,6 +11,10 @@ import pytest
 from seamwise.app.actor import SYSTEM
 from seamwise.app.app import App
 from seamwise.app.keys import NewKey, create_key
+from seamwise.client.calls import Calls
+from seamwise.client.served import Prediction
+from seamwise.client.serving import Predictions
+from seamwise.errors import RefusedError
 from seamwise.storage.tables import Role
 from seamwise.worker.loop import Worker
 from tests.cli.conftest import Command, seamwise
@@ -89,6 +93,61 @@ def test_jobs_are_begun_shown_and_ended(seamwise: Command) -> None:
     followed = seamwise("remote", "jobs", "follow", number)
     assert (followed.code, followed.err.endswith(f"error: job {number} (scrub) cancelled")) == (1, True)
     assert told(seamwise, "jobs", "requeue", number)["state"] == "queued"
+
+
+def answer_with(defects: int, left_out: int) -> Prediction:
+    listed = [
+        {"class": "crack", "area_px": 900 - n, "area_mm2": None, "box": [n, 2, 30, 40], "probability": 0.9}
+        for n in range(defects)
+    ]
+    more = {"defects": listed, "defects_left_out": left_out, "created_by": "key/1", "created_at": "2026-01-02T03:04Z"}
+    told = {"name": "steel", "how": "told", "likely": None, "confidence": 1.0}
+    about = {"width": 90, "height": 70, "pitch_mm": None, "weld": "W7", "domain": told, "confidence": 0.75}
+    return Prediction.model_validate({"id": 4, "version": "main/2", "image": 5, "batch": None} | about | more)
+
+
+@pytest.mark.usefixtures("connected")
+@pytest.mark.parametrize(
+    ("defects", "left_out", "rows", "end"),
+    [(14, 3, 10, "and 7 more"), (11, 0, 10, "and 1 more"), (2, 0, 2, "defects: 2"), (0, 0, 0, "defects: 0")],
+)
+def test_an_answer_shows_its_largest_defects(
+    seamwise: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    defects: int,
+    left_out: int,
+    rows: int,
+    end: str,
+) -> None:
+    monkeypatch.setattr(Predictions, "make", lambda *_, **__: answer_with(defects, left_out))
+    path = picture(tmp_path / "a.png")
+    lines = seamwise("remote", "predict", path).out.splitlines()
+    assert {"version: main/2", "weld: W7", "confidence: 0.75"} <= set(lines)
+    assert not any(line.startswith("defects_left_out") for line in lines)
+    assert [line.split("│")[2].strip() for line in lines if "crack" in line] == [str(900 - n) for n in range(rows)]
+    assert lines[-1] == end
+    assert max(map(len, lines)) < 120
+    whole = told(seamwise, "predict", path)
+    assert (len(whole["defects"]), whole["defects_left_out"], whole["id"]) == (defects, left_out, 4)
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_line_of_several_domains_is_begun(seamwise: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+
+    def begin(_: Calls, path: str, body: dict[str, Any]) -> Any:
+        sent.append(body)
+        raise RefusedError("enough")
+
+    monkeypatch.setattr(Calls, "begin", begin)
+    classes = [word for name in ("background", "crack", "pore") for word in ("--class", name)]
+    assert seamwise("remote", "train", "main", "steel", "--rule", "union", *classes, "--scale", "0.5").code == 5
+    assert sent[0]["rule"] == "union"
+    assert sent[0]["classes"] == ["background", "crack", "pore"]
+    assert sent[0]["scale"] == 0.5
+    assert seamwise("remote", "train", "main", "steel").code == 5
+    assert not {"classes", "scale"} & sent[1].keys()
 
 
 @pytest.mark.usefixtures("connected")

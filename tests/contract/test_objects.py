@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from obstore.exceptions import GenericError, PermissionDeniedError, UnauthenticatedError
 from sqlalchemy import Engine
 
 from seamwise.errors import NotFoundError, SeamwiseError, UsageError
@@ -143,10 +144,24 @@ def test_other_addresses_are_usage_errors(url: str) -> None:
         open_objects(url)
 
 
-def test_a_store_that_does_not_answer_is_unavailable() -> None:
+def test_where_a_store_is_that_does_not_answer_stays_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     store = open_objects("s3://key:secret@bucket?endpoint=http://127.0.0.1:9&region=us-east-1")
-    with pytest.raises(UnavailableError, match="does not answer"):
+    with pytest.raises(UnavailableError) as caught:
         store.put([b"content"])
+    assert str(caught.value) == "the object store does not answer; try again"
+    assert "http://127.0.0.1:9/bucket" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionDeniedError, UnauthenticatedError, GenericError])
+def test_a_stores_own_words_are_not_told(error: type[Exception], caplog: pytest.LogCaptureFixture) -> None:
+    store = open_objects("s3://key:secret@bucket?endpoint=http://127.0.0.1:9&region=us-east-1")
+    assert isinstance(store, S3Objects)
+    with pytest.raises(SeamwiseError) as caught, store._told("object 00"):
+        raise error("AKIA1 at http://inner:9000/bucket")
+    assert not any(word in str(caught.value) for word in ("AKIA1", "inner", "bucket"))
+    assert isinstance(caught.value.__cause__, error)
+    assert ("inner" in caplog.text) == (error is not FileNotFoundError)
 
 
 @pytest.mark.services

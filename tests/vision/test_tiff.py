@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -183,6 +184,49 @@ def written(pixels, **options):
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, pixels, **options)
     return buffer.getvalue()
+
+
+def refused(path):
+    """The most memory in MB that was taken until a picture was refused, and what was said."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInputError) as caught:
+            read_image(path)
+        return tracemalloc.get_traced_memory()[1] / 1e6, str(caught.value)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("compression", [8, 32946])
+def test_a_small_picture_that_unpacks_to_much_is_refused_before_it_does(tmp_path, compression):
+    bomb = zlib.compress(bytes(64 << 20), 9)
+    (tmp_path / "a.tif").write_bytes(by_hand(SMALL, compression=compression, body=bomb))
+    peak, said = refused(tmp_path / "a.tif")
+    assert "a.tif: its data unpack to more than its size says" in said
+    assert peak < 5
+
+
+def test_tiles_that_are_larger_than_any_picture_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", SMALL[..., 0], tile=(16, 16), compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        tags = file.pages.first.tags
+        for code in (322, 323):
+            tags[code].overwrite(1 << 15)
+    peak, said = refused(tmp_path / "a.tif")
+    assert "32768 x 32768" in said
+    assert peak < 5
+
+
+@pytest.mark.parametrize("spare", [0, 1])
+def test_a_strip_may_hold_all_of_the_picture_and_no_more(tmp_path, spare):
+    pixels = random_pixels(np.uint16, 300, 500, 3)
+    body = zlib.compress(pixels.tobytes() + bytes(spare * (300 + 1)))
+    (tmp_path / "a.tif").write_bytes(by_hand(pixels, compression=8, body=body))
+    if spare:
+        with pytest.raises(BadInputError, match="unpack to more"):
+            read_image(tmp_path / "a.tif")
+    else:
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, pixels)
 
 
 @pytest.mark.parametrize(

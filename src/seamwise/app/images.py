@@ -29,7 +29,7 @@ from seamwise.storage.database import changed, reading, writing
 from seamwise.storage.object_rows import find_object, release_object
 from seamwise.storage.object_store import Stored
 from seamwise.storage.rows import LARGEST_ID, Page, page
-from seamwise.storage.tables import Annotation, Domain, Image, Role, Side, SnapshotItem, Source
+from seamwise.storage.tables import Annotation, Domain, Image, Prediction, Role, Side, SnapshotItem, Source
 
 MOST_AT_ONCE = 500
 
@@ -177,7 +177,8 @@ def _refuse_if_used(session: Session, image: Image, domain: Domain) -> None:
 
 
 def delete_image(app: App, actor: Actor, image_id: int, reason: str | None = None) -> Image:
-    """Deletes an image's bytes and empties its annotations for good; a tombstone stays, which memories obey."""
+    """Deletes an image's bytes and every mask of it, drawn or predicted, for good; a tombstone stays, which memories
+    obey."""
     require(actor, Role.ADMIN)
     with shelf(app) as objects, writing(app.database) as session:
         image = find_image(session, image_id)
@@ -187,6 +188,9 @@ def delete_image(app: App, actor: Actor, image_id: int, reason: str | None = Non
         owned = Annotation.image_id == image.id
         gone.update(session.scalars(select(Annotation.mask_sha256).where(owned)))
         changed(session, update(Annotation).where(owned).values(mask_sha256=None, label=None))
+        answered = Prediction.input_sha256 == image.sha256  # also where the picture was not kept with the answer
+        gone.update(session.scalars(select(Prediction.mask_sha256).where(answered)))
+        changed(session, update(Prediction).where(answered).values(mask_sha256=None))
         for sha256 in sorted(sha256 for sha256 in gone if sha256):
             objects.release(release_object(session, sha256))
         record(session, actor.name, "image.delete", f"image/{image.id}", {"reason": reason}, actor.request_id)

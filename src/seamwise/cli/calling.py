@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any
@@ -30,11 +30,12 @@ def show(rows: Iterable[Record], columns: Sequence[str], limit: int, json_file: 
     write_json(json_file, {"items": [row.model_dump(mode="json", by_alias=True) for row in found]})
 
 
-def show_one(row: Record, json_file: str | None) -> None:
-    """Prints the fields of one record."""
+def show_one(row: Record, json_file: str | None, left_out: Collection[str] = ()) -> None:
+    """Prints the fields of one record, and all of them as JSON. left_out: those that are not printed."""
     fields = row.model_dump(mode="json", by_alias=True)
     for name, value in fields.items():
-        print(f"{name}: {_cell(value)}", file=stage(json_file))
+        if name not in left_out:
+            print(f"{name}: {_cell(value)}", file=stage(json_file))
     write_json(json_file, fields)
 
 

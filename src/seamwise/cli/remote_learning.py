@@ -34,6 +34,13 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Times over the data, instead of steps.")] = None,
     parent: Annotated[str | None, typer.Option(help="The version to go on from, as LINE/NUMBER.")] = None,
     rule: Annotated[str | None, typer.Option(help="How domains' classes go together: same, defect or union.")] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="With the rule union: a class of the line, background first (repeatable)."),
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Resize the domain's pictures by this before the network.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything drawn at random.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
     number: Annotated[int | None, typer.Option("--round", min=1, help="The proposed round to take up.")] = None,
@@ -53,6 +60,8 @@ def train(
         epochs=epochs,
         parent=parent,
         rule=rule,
+        classes=classes or None,
+        scale=scale,
         seed=seed,
         device=device,
         round=number,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from seamwise.cli.calling import LimitOption, WaitOption, client_of, finish, show, show_one
+from seamwise.cli.console import stage, table
 from seamwise.cli.plain_options import JsonOption
+from seamwise.client.served import Prediction
 from seamwise.client.serving import PRODUCTION
 from seamwise.errors import BadInputError
 
+MOST_SHOWN = 10  # defects of an answer
 AliasOption = Annotated[str, typer.Option(help="The name that serves.")]
 ReasonOption = Annotated[str, typer.Option(help="Why, for the history.")]
 Number = Annotated[int, typer.Argument(min=1, help="The prediction's number.")]
@@ -60,7 +63,27 @@ def predict(
     answer = client.predictions.make(image, domain=domain, weld=weld, pitch_mm=pitch_mm)
     if mask is not None and answer.id is not None:
         client.predictions.download_mask(answer.id, mask)
-    show_one(answer, json_file)
+    show_one(answer, json_file, left_out=("defects", "defects_left_out"))
+    _show_defects(answer, stage(json_file))
+
+
+def _show_defects(answer: Prediction, file: TextIO) -> None:
+    """Prints the largest defects as a table, and how many more there are."""
+    shown = answer.defects[:MOST_SHOWN]  # they come largest first
+    rows = [
+        [
+            defect.class_name,
+            str(defect.area_px),
+            "" if defect.area_mm2 is None else f"{defect.area_mm2:.4g}",
+            ", ".join(map(str, defect.box)),
+            f"{defect.probability:.3f}",
+        ]
+        for defect in shown
+    ]
+    if rows:
+        table(["defect", "area px", "area mm2", "box (left, top, width, height)", "probability"], rows, file)
+    more = len(answer.defects) - len(shown) + answer.defects_left_out
+    print(f"and {more} more" if more else f"defects: {len(shown)}", file=file)
 
 
 def predictions(

@@ -6,6 +6,7 @@ writing transactions take the write lock when they begin (BEGIN IMMEDIATE) and w
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from seamwise.errors import RefusedError, UsageError
 from seamwise.storage.faults import UnavailableError
 from seamwise.storage.tables import APPEND_ONLY
 
+LOG = logging.getLogger(__name__)
 BUSY_TIMEOUT_S = 30.0
 WRITES = "seamwise_writes"  # the execution option that makes a transaction a writing one
 _URLS = "write sqlite:////folder/file.db or postgresql://user:password@host/name"
@@ -119,9 +121,9 @@ def answering(database: Engine) -> Iterator[None]:
         cause = getattr(error, "orig", error)
         if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
             raise  # a mistake in a statement or a missing table: waiting does not help
-        raise UnavailableError(
-            f"the database {database.url.render_as_string()} does not answer ({cause}); try again"
-        ) from error
+        # The message goes to clients and into jobs: where the database is stays in the log.
+        LOG.warning("the database %s does not answer: %s", database.url.render_as_string(), cause)
+        raise UnavailableError("the database does not answer; try again") from error
 
 
 def changed(session: Session, statement: Executable) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from seamwise.storage.faults import UnavailableError
 from seamwise.storage.folder_store import FolderStore
 from seamwise.storage.object_store import CHUNK, Hashed, Listed, ObjectStore, Stored, checked_key, new_key
 
+LOG = logging.getLogger(__name__)
 PART = 8 << 20  # bytes; a server may refuse parts below 5 MiB
 _URLS = "write file:///folder or s3://bucket/prefix?endpoint=https://host:port&region=us-east-1"
 
@@ -130,7 +132,7 @@ class S3Objects:
                     f"bucket {self._bucket}: there is none, and the server makes none ({error})"
                 ) from error
         except OSError as error:
-            raise UnavailableError(f"bucket {self._bucket}: the object store does not answer; try again") from error
+            raise _untold(error, f"bucket {self._bucket}") from error
 
     @contextmanager
     def _told(self, what: str, content: Hashed | None = None) -> Iterator[None]:
@@ -139,14 +141,18 @@ class S3Objects:
         except Exception as error:
             if content is not None and error is content.failed:
                 raise
-            reason = str(error).partition("\n")[0]
-            match error:
-                case FileNotFoundError():
-                    raise NotFoundError(f"{what}: it is not in the object store ({reason})") from error
-                case PermissionDeniedError() | UnauthenticatedError():
-                    raise SeamwiseError(
-                        f"{what}: the object store refuses its access key and secret: set the right ones ({reason})"
-                    ) from error
-                case BaseError():
-                    raise UnavailableError(f"{what}: the object store does not answer ({reason}); try again") from error
+            if isinstance(error, FileNotFoundError):
+                raise NotFoundError(f"{what}: it is not in the object store") from error
+            if isinstance(error, BaseError):
+                raise _untold(error, what) from error
             raise
+
+
+def _untold(error: Exception, what: str) -> SeamwiseError:
+    """The error for clients and jobs; the store's own words, with its address and names, go to the log alone."""
+    reason = str(error).partition("\n")[0]
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        LOG.warning("%s: the object store refuses: %s", what, reason)
+        return SeamwiseError("the object store refuses its access key and secret: set the right ones")
+    LOG.warning("%s: the object store does not answer: %s", what, reason)
+    return UnavailableError("the object store does not answer; try again")

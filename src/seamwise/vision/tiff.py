@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+import zlib
 from threading import Lock
 from typing import Any
 
@@ -20,6 +21,7 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
 _PLAIN, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 5, 8, 32946, 32773
 _INCH, _CENTIMETRE = 2, 3
+_AT_ONCE = 1 << 20  # bytes
 _QUIET = Lock()
 
 # tifffile logs what it finds odd in a damaged file; whoever sets up logging sees it, others see our error alone.
@@ -35,6 +37,8 @@ def decode_tiff(data: bytes, max_pixels: int) -> Raster:
             raise BadInputError(f"it has {len(pages)} pages; save the one you mean as a file of its own")
         page = pages[0]
         check_size(page.imagewidth, page.imagelength, max_pixels)
+        if page.is_tiled:
+            check_size(page.tilewidth, page.tilelength, max_pixels)
         colours = _colours(page)
         samples = _samples(page, data)
         bits = int(page.bitspersample)
@@ -94,9 +98,26 @@ def _samples(page: tifffile.TiffPage, data: bytes) -> Pixels:
     if compression not in (_PLAIN, _DEFLATE, _OLD_DEFLATE):
         name = getattr(page.compression, "name", compression)
         raise BadInputError(f"its compression ({name}) is not supported; save it uncompressed, with deflate or LZW")
+    if compression != _PLAIN:
+        _check_deflated(page, data)
     planes, _, height, width, channels = page.shaped
     samples = np.asarray(page.asarray(squeeze=False)).reshape(planes, height, width, channels)
     return stored(samples[0] if channels > 1 else samples[..., 0].transpose(1, 2, 0))
+
+
+def _check_deflated(page: tifffile.TiffPage, data: bytes) -> None:
+    """Refuse a strip or tile of more bytes than the picture's size implies: tifffile inflates each without a limit."""
+    height, width = (page.tilelength, page.tilewidth) if page.is_tiled else (page.imagelength, page.imagewidth)
+    most = (int(page.bitspersample) * int(page.samplesperpixel) * int(width) // 8 + 1) * int(height)
+    for offset, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+        unpacking = zlib.decompressobj()
+        left = most + 1
+        packed = data[offset : offset + length]
+        while packed and left > 0 and not unpacking.eof:
+            left -= len(unpacking.decompress(packed, min(left, _AT_ONCE)))
+            packed = unpacking.unconsumed_tail
+        if left <= 0:
+            raise BadInputError("its data unpack to more than its size says; export it again")
 
 
 def _libtiff(page: tifffile.TiffPage, data: bytes) -> Pixels:

@@ -123,6 +123,13 @@ def test_a_prediction_that_is_not_there(api: Caller, number: str) -> None:
     assert api.post(f"/predictions/{number}/review", data={"accept": "true"}).status_code in (404, 422)
 
 
+def test_the_mask_of_a_deleted_picture_is_gone(api: Caller) -> None:
+    told = post(api, domain="steel").json()
+    assert api.delete(f"/images/{told['image']}").status_code in (200, 204)
+    assert api.get(f"/predictions/{told['id']}/mask").status_code == 404
+    assert api.get(f"/predictions/{told['id']}").status_code == 200
+
+
 def test_reviews(api: Caller) -> None:
     told = post(api, domain="steel").json()
     address = f"/predictions/{told['id']}/review"

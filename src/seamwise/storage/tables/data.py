@@ -69,6 +69,7 @@ class Image(Numbered, Row):
         Index(None, "domain_id", "id"),
         Index(None, "domain_id", "side", "id"),
         Index(None, "weld", "id"),
+        Index(None, "domain_id", "part", "id"),
     )
 
     sha256: Mapped[str] = mapped_column(unique=True)

@@ -230,6 +230,7 @@ CREATE INDEX ix_snapshot_digest ON snapshot (digest);
 CREATE INDEX ix_snapshot_kind_id ON snapshot (kind, id);
 CREATE INDEX ix_image_domain_id_id ON image (domain_id, id);
 CREATE INDEX ix_image_domain_id_side_id ON image (domain_id, side, id);
+CREATE INDEX ix_image_domain_id_part_id ON image (domain_id, part, id);
 CREATE INDEX ix_image_object_sha256 ON image (object_sha256);
 CREATE INDEX ix_image_weld_id ON image (weld, id);
 CREATE INDEX ix_job_checkpoint_sha256 ON job (checkpoint_sha256);
