@@ -111,8 +111,9 @@ def served(client: Client, version: str) -> None:
 def reviewed(client: Client, picture: Path, mask: Path) -> None:
     """A picture that comes in, and what an inspector draws on it."""
     made = client.predictions.make(picture, domain="steel", weld=picture.stem)
-    assert made.image is not None
-    assert made.id is not None
+    while made.id is None or made.image is None:  # answered while a store was away, and so not kept
+        time.sleep(0.5)
+        made = client.predictions.make(picture, domain="steel", weld=picture.stem)
     number, image = made.id, made.image
     until_done(
         lambda: client.predictions.review(number, mask=mask),
