@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shlex
 import subprocess
@@ -16,6 +15,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from seamwise.errors import SeamwiseError
 from seamwise.storage.objects import open_objects
+from tests.contract.adapters import address
 from tests.deploy.conftest import DEPLOY
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -88,15 +88,15 @@ def test_servers_start_once_restart_alone_and_survive_a_kill(services: Run) -> N
 
 @pytest.mark.services
 def test_the_servers_let_nobody_in_without_the_password() -> None:
-    right = make_url(os.environ["SEAMWISE_TEST_POSTGRES"])
+    right = make_url(address("SEAMWISE_TEST_POSTGRES"))
     wrong = create_engine(right.set(drivername="postgresql+psycopg", password="wrong"))
     with pytest.raises(Exception, match="password authentication failed"):
         wrong.connect()
     import redis
 
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis.from_url(os.environ["SEAMWISE_TEST_REDIS"].replace("redis://:", "redis://:x")).ping()
-    address = make_url(os.environ["SEAMWISE_TEST_S3"])
-    store = open_objects(os.environ["SEAMWISE_TEST_S3"].replace(str(address.password), "x"))
+        redis.Redis.from_url(address("SEAMWISE_TEST_REDIS").replace("redis://:", "redis://:x")).ping()
+    objects = address("SEAMWISE_TEST_S3")
+    store = open_objects(objects.replace(str(make_url(objects).password), "x"))
     with pytest.raises(SeamwiseError, match="refuses its access key"):
         store.put([b"x"])

@@ -26,9 +26,18 @@ def alive(pid: int) -> bool:
 
 
 def children() -> list[int]:
-    """The processes that this one started and that still run."""
-    found = ((int(path.name), _state(path)) for path in Path("/proc").glob("[0-9]*"))
-    return [pid for pid, state in found if state and state[0] != "Z" and int(state[1]) == os.getpid()]
+    """The processes of jobs that this one started and that still run; other tests may have left it other ones."""
+    found = ((path, _state(path)) for path in Path("/proc").glob("[0-9]*"))
+    mine = [path for path, state in found if state and state[0] != "Z" and int(state[1]) == os.getpid()]
+    return [int(path.name) for path in mine if _does_a_job(path)]
+
+
+def _does_a_job(folder: Path) -> bool:
+    """Whether a process runs `seamwise.worker.child`, or the toy of the tests in its place."""
+    try:
+        return b"child" in (folder / "cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _state(folder: Path) -> list[str] | None:
