@@ -41,9 +41,9 @@ def serve(
         running.callback(server.close)
         running.callback(live.start(app, server).stop)
         if settings.queue_url.startswith("local:") if worker is None else worker:
-            helper = Worker(app)
-            helper.start()
-            running.callback(helper.stop)
+            doing = Worker(app)
+            doing.start()
+            running.callback(doing.stop)
         run(create_app(app, server=server), settings.host, settings.port, lambda address: _tell(address, key_file))
 
 
