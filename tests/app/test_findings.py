@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seamwise.app.findings import confidence_of, find_defects
+from seamwise.app.findings import MOST_LISTED, confidence_of, find_defects
 
 CLASSES = ("background", "crack", "pore")
 
@@ -26,18 +26,30 @@ def test_each_region_of_a_class_is_a_defect() -> None:
     mask[9, 0:2] = 2  # two pixels are no call
     p = sure(mask)
     p[1, 2, 3] = 0.97
-    found = [defect.to_json() for defect in find_defects(mask, p, CLASSES, 0.5)]
-    assert found == [
+    found, left_out = find_defects(mask, p, CLASSES, 0.5)
+    assert [defect.to_json() for defect in found] == [
         {"class": "crack", "area_px": 8, "area_mm2": 2.0, "box": [2, 1, 4, 2], "probability": 0.97},
         {"class": "pore", "area_px": 6, "area_mm2": 1.5, "box": [9, 4, 3, 2], "probability": 0.9},
         {"class": "crack", "area_px": 3, "area_mm2": 0.75, "box": [5, 5, 3, 3], "probability": 0.9},
     ]
-    assert find_defects(mask, p, CLASSES)[0].area_mm2 is None
+    assert left_out == 0
+    assert find_defects(mask, p, CLASSES)[0][0].area_mm2 is None
 
 
 def test_a_clean_picture_has_none() -> None:
     mask = np.zeros((4, 4), np.uint8)
-    assert find_defects(mask, sure(mask), CLASSES) == []
+    assert find_defects(mask, sure(mask), CLASSES) == ([], 0)
+
+
+def test_of_many_regions_the_largest_are_listed() -> None:
+    mask = np.zeros((60, 60), np.uint8)
+    mask[::4, :3] = 1  # 15 of three pixels
+    for row in range(0, 60, 4):
+        for column in range(4, 60, 4):
+            mask[row : row + 2, column : column + 2] = 2  # 210 of four
+    found, left_out = find_defects(mask, sure(mask), CLASSES)
+    assert len(found) == MOST_LISTED and left_out == 225 - MOST_LISTED
+    assert {defect.class_name for defect in found} == {"pore"}
 
 
 def background(defect: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from seamwise.app.actor import Actor
 from seamwise.app.annotations import mask_file
 from seamwise.app.files import Shelf, chunks_of
-from seamwise.app.findings import MOST_LISTED, confidence_of, find_defects
+from seamwise.app.findings import confidence_of, find_defects
 from seamwise.app.guessing import Known, Sorted, to_json
 from seamwise.app.models import find_version
 from seamwise.app.pictures import Looked, PictureLimits, check_header
@@ -84,15 +84,15 @@ def summarise(
     `defects_left_out` counts the others.
     """
     mask, p = mask_of(probabilities), probabilities.numpy()
-    defects = find_defects(mask, p, engine.reading.classes, pitch_mm)
+    defects, left_out = find_defects(mask, p, engine.reading.classes, pitch_mm)
     summary = {
         "width": shown.looked.width,
         "height": shown.looked.height,
         "pitch_mm": pitch_mm,
         "weld": weld,
         "domain": sort.to_json(),
-        "defects": [defect.to_json() for defect in defects[:MOST_LISTED]],
-        "defects_left_out": max(0, len(defects) - MOST_LISTED),
+        "defects": [defect.to_json() for defect in defects],
+        "defects_left_out": left_out,
         "confidence": confidence_of(p),
         "features": to_json(shown.features),
     }

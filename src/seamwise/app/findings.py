@@ -42,29 +42,34 @@ class Defect:
 
 def find_defects(
     mask: Mask, probabilities: Probabilities, classes: Sequence[str], pitch_mm: float | None = None
-) -> list[Defect]:
-    """The regions of at least `MIN_PIXELS` pixels, largest first. mask: (H, W) class ids; probabilities: (K, H, W)."""
+) -> tuple[list[Defect], int]:
+    """The largest regions of at least `MIN_PIXELS` pixels, largest first, and how many more there are.
+
+    mask: (H, W) class ids; probabilities: (K, H, W).
+    """
     found = find_components(mask, len(classes))
-    if not len(found):
-        return []
+    areas = found.areas
+    order = np.argsort(-areas, kind="stable")[: np.count_nonzero(areas >= MIN_PIXELS)]
+    if not len(order):
+        return [], 0
     begins = found.starts[:-1]
     rows, columns = np.divmod(found.pixels, mask.shape[1])
     top, left = np.minimum.reduceat(rows, begins), np.minimum.reduceat(columns, begins)
     height = np.maximum.reduceat(rows, begins) - top + 1
     width = np.maximum.reduceat(columns, begins) - left + 1
-    own = probabilities.reshape(len(classes), -1)[np.repeat(found.kinds, found.areas), found.pixels]
+    own = probabilities.reshape(len(classes), -1)[np.repeat(found.kinds, areas), found.pixels]
     peaks = np.maximum.reduceat(own, begins)
-    order = [n for n in np.argsort(-found.areas, kind="stable").tolist() if found.areas[n] >= MIN_PIXELS]
-    return [
+    listed = [
         Defect(
             class_name=classes[found.kinds[n]],
-            area_px=int(found.areas[n]),
-            area_mm2=None if pitch_mm is None else round(float(found.areas[n]) * pitch_mm**2, 6),
+            area_px=int(areas[n]),
+            area_mm2=None if pitch_mm is None else round(float(areas[n]) * pitch_mm**2, 6),
             box=(int(left[n]), int(top[n]), int(width[n]), int(height[n])),
             probability=round(float(peaks[n]), 4),
         )
-        for n in order
+        for n in order[:MOST_LISTED].tolist()
     ]
+    return listed, len(order) - len(listed)
 
 
 def confidence_of(probabilities: Probabilities) -> float:
