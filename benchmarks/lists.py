@@ -9,7 +9,6 @@ The times are medians; what grows with a table shows a ratio far above 1.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -18,19 +17,21 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from filled import filled, sha
+from results import head, told, write
 from seamwise.app.actor import SYSTEM
 from seamwise.app.app import App
 from seamwise.app.keys import NewKey, create_key
 from seamwise.settings import Settings
+from seamwise.storage import rows
 from seamwise.storage.database import reading
 from seamwise.storage.object_rows import find_object
 from seamwise.storage.objects import open_objects
-from seamwise.storage.rows import page
 from seamwise.storage.tables import Annotation, AuditEvent, Image, JobState, Prediction, Review, Role, Side
 from seamwise.tasks.doorbell import open_doorbell
 from seamwise.tasks.lists import find_job, list_jobs, overdue, read_log, signs_of_life
@@ -64,8 +65,29 @@ def main() -> None:
         row["ratio"] = round(row["large_ms"] / row["small_ms"], 2)
         print(f"{name:44}{row['small_ms']:12.2f}{row['large_ms']:12.2f}{row['ratio']:8.2f}")
     print("largest ratio:", max(row["ratio"] for row in found.values()))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    result = head("lists") | {"small": SMALL, "large": LARGE, "requests": found}
+    write(options.json, result, page(result))
+
+
+def page(result: dict[str, Any]) -> str:
+    """The figures as a Markdown page beside the JSON."""
+    lines = [
+        f"| {name} | {row['small_ms']:.2f} | {row['large_ms']:.2f} | {row['ratio']:.2f} |"
+        for name, row in result["requests"].items()
+    ]
+    parts = [
+        "# What lists and details cost as a database grows",
+        "",
+        told(result),
+        "",
+        "Median ms with {:,} images and {:,} jobs, then with {:,} and {:,}.".format(*result["small"], *result["large"]),
+        "",
+        "| request | small | large | ratio |",
+        "|---|---:|---:|---:|",
+        *lines,
+        "",
+    ]
+    return "\n".join(parts)
 
 
 def calls(database: Engine, folder: Path, images: int, jobs: int) -> Mapping[str, Call]:
@@ -126,25 +148,25 @@ def statements(images: int, jobs: int) -> dict[str, Statement]:
     image, job = images // 2, jobs // 2
     mine = select(Image).where(Image.deleted_at.is_(None))
     return {
-        "images, newest": lambda s: page(s, mine, Image.id),
-        "images, page from the middle": lambda s: page(s, mine, Image.id, cursor=str(image)),
-        "images of a domain": lambda s: page(s, mine.where(Image.domain_id == 1), Image.id),
-        "images of a domain, test side": lambda s: page(
+        "images, newest": lambda s: rows.page(s, mine, Image.id),
+        "images, page from the middle": lambda s: rows.page(s, mine, Image.id, cursor=str(image)),
+        "images of a domain": lambda s: rows.page(s, mine.where(Image.domain_id == 1), Image.id),
+        "images of a domain, test side": lambda s: rows.page(
             s, mine.where(Image.domain_id == 1, Image.side == Side.TEST), Image.id
         ),
-        "images, unassigned": lambda s: page(s, mine.where(Image.domain_id.is_(None)), Image.id),
-        "images of a weld": lambda s: page(s, mine.where(Image.weld == "weld 7"), Image.id),
+        "images, unassigned": lambda s: rows.page(s, mine.where(Image.domain_id.is_(None)), Image.id),
+        "images of a weld": lambda s: rows.page(s, mine.where(Image.weld == "weld 7"), Image.id),
         "image": lambda s: s.get_one(Image, image),
         "image by hash": lambda s: s.scalars(select(Image).where(Image.sha256 == sha("image", image))).one(),
         "object by hash": lambda s: find_object(s, sha("image", image)),
-        "annotations of an image": lambda s: page(
+        "annotations of an image": lambda s: rows.page(
             s, select(Annotation).where(Annotation.image_id == image), Annotation.id
         ),
-        "predictions of a version": lambda s: page(
+        "predictions of a version": lambda s: rows.page(
             s, select(Prediction).where(Prediction.model_id == 1), Prediction.id
         ),
         "prediction": lambda s: s.get_one(Prediction, image),
-        "reviews of a prediction": lambda s: page(s, select(Review).where(Review.prediction_id == 10), Review.id),
+        "reviews of a prediction": lambda s: rows.page(s, select(Review).where(Review.prediction_id == 10), Review.id),
         "jobs, newest": list_jobs,
         "jobs, running": lambda s: list_jobs(s, state=JobState.RUNNING),
         "jobs, succeeded": lambda s: list_jobs(s, state=JobState.SUCCEEDED),
@@ -155,9 +177,11 @@ def statements(images: int, jobs: int) -> dict[str, Statement]:
         "log of a job": lambda s: read_log(s, job),
         "jobs that waited too long": lambda s: overdue(s, timedelta(minutes=1)),
         "signs of life": signs_of_life,
-        "audit, newest": lambda s: page(s, select(AuditEvent), AuditEvent.id),
-        "audit of an actor": lambda s: page(s, select(AuditEvent).where(AuditEvent.actor == "key/3"), AuditEvent.id),
-        "audit of a subject": lambda s: page(
+        "audit, newest": lambda s: rows.page(s, select(AuditEvent), AuditEvent.id),
+        "audit of an actor": lambda s: rows.page(
+            s, select(AuditEvent).where(AuditEvent.actor == "key/3"), AuditEvent.id
+        ),
+        "audit of a subject": lambda s: rows.page(
             s, select(AuditEvent).where(AuditEvent.subject == f"image/{image}"), AuditEvent.id
         ),
     }

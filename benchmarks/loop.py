@@ -13,11 +13,13 @@ import json
 import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from results import head, told, write
 from seamwise.continual import (
     Classification,
     Experience,
@@ -118,35 +120,30 @@ def main() -> None:
         "learner": Learned(),
     }
     (times,) = measure([loops], options.rounds)
-    result = {
+    result = head("loop") | {
         "rounds": options.rounds,
-        "torch": str(torch.__version__),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
         "learner_over_bare_with_si": ratio(times["learner"], times["bare"]),
         "learner_over_default_adam": ratio(times["learner"], times["default"]),
         "bare_with_si_over_default_adam": ratio(times["bare"], times["default"]),
         "default_adam_ms": round(1000 * statistics.median(times["default"]), 3),
     }
     print(json.dumps(result, indent=1))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
-        options.json.with_suffix(".md").write_text(page(result))
+    write(options.json, result, page(result))
 
 
-def page(result: dict[str, object]) -> str:
+def page(result: dict[str, Any]) -> str:
     """The figures as a Markdown page beside the JSON."""
     names = ("learner_over_bare_with_si", "learner_over_default_adam", "bare_with_si_over_default_adam")
-    rows = [f"| {name.replace('_', ' ')} | {cell(result[name])} |" for name in names]  # type: ignore[arg-type]
+    rows = [f"| {name.replace('_', ' ')} | {cell(result[name])} |" for name in names]
     lines = [
         "# What the learner costs around a step",
         "",
-        f"Command: `python benchmarks/loop.py --json docs/results/loop.json` ({result['rounds']} rounds, "
-        f"torch {result['torch']}, {result['instructions']}, one thread).",
+        told(result),
         "",
         "The small network of the paper (784-256-256-10, batches of 64) with Synaptic Intelligence in its second",
         "experience: drawing the batch, the step, a line of log every tenth step, the accuracy on 1000 samples every",
         "hundredth. Beside it the same written by hand, with SI and fused Adam, and with torch's default Adam alone.",
-        "Median of paired ratios, in brackets 90 % of its bootstrap.",
+        f"One thread, {result['rounds']} rounds; median of paired ratios, in brackets 90 % of its bootstrap.",
         "",
         "| | |",
         "|---|---:|",

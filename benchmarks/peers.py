@@ -13,7 +13,6 @@ clock's, so that other work on the machine matters less.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 import warnings
@@ -28,6 +27,7 @@ import torch
 
 from effect import effect
 from libraries import ROWS, Row
+from results import head, told, write
 from seamwise.experiments.tables import markdown_table, renew_page
 from steps import Loop, cell, measure, mlp, ratio
 from trainers import METHODS, Method, Plain, Setup, Trainer
@@ -97,10 +97,7 @@ def time_steps(rows: dict[str, Row], made: dict[str, dict[str, Any]], case: str,
 def compare(rows: dict[str, Row], cases: Sequence[str], rounds: int, threads: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
     made = installed(rows)
-    result: dict[str, Any] = {
-        "name": "peers",
-        "torch": str(torch.__version__),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+    result = head("peers") | {
         "rounds": rounds,
         "threads": threads,
         "plain_ms": {},
@@ -136,8 +133,8 @@ def tables(result: dict[str, Any]) -> list[str]:
     ]
     bare = ", ".join(f"{case} {result['plain_ms'][case]:.1f} ms" for case in cases)
     return [
-        f"Command: `python benchmarks/peers.py --rounds {result['rounds']} --threads {result['threads']}` "
-        f"(torch {result['torch']}, {result['instructions']}). A step of the bare loop with default Adam: {bare}.",
+        f"{told(result)} {result['rounds']} rounds, threads: {result['threads']}. "
+        f"A step of the bare loop with default Adam: {bare}.",
         markdown_table(["", *(f"{COLUMNS[method]}, {case}" for method in METHODS for case in cases)], costs),
         "What their SI does on a CPU, watched in two small tasks:",
         markdown_table(
@@ -163,8 +160,8 @@ def main() -> None:
     result = compare(ROWS, cases, rounds, options.threads)
     parts = tables(result)
     print("\n" + "\n\n".join(parts))
+    write(options.json, result)
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
         renew_page(options.json.with_suffix(".md"), "Other libraries", parts)
 
 

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from results import head, told, write
 from seamwise.serving import Engine, Server, load_package, make_package, onnx_engine, torch_engine
 from seamwise.serving.memory import give_back
 from seamwise.vision.networks import build_network
@@ -203,12 +204,10 @@ def page(result: dict[str, Any]) -> str:
     lines = [
         "# What serving costs, and what a swap costs those who are served",
         "",
-        "Command: `python benchmarks/serving.py --json docs/results/serving.json` "
-        f"({result['rounds']} rounds, torch {result['torch']}, onnxruntime {result['onnxruntime']}, "
-        f"{result['instructions']}).",
+        told(result),
         "",
         "A 512 x 512 picture (25 tiles of 128 x 128, overlap 0.25, four a pass) by the default U-Net (1.9 M):",
-        "times as ratios, median of the paired ones, in brackets 90 % of its bootstrap.",
+        f"times as ratios ({result['rounds']} rounds), median of the paired ones, in brackets 90 % of its bootstrap.",
         "",
         "| threads | torch eager / onnxruntime | torch channels_last / onnxruntime | eager / channels_last |",
         "|---|---:|---:|---:|",
@@ -235,8 +234,8 @@ def main() -> None:
     options = parser.parse_args()
     import onnxruntime  # type: ignore[import-untyped]
 
-    result: dict[str, Any] = {"name": "serving", "torch": str(torch.__version__), "rounds": options.rounds}
-    result |= {"onnxruntime": onnxruntime.__version__, "instructions": torch.backends.cpu.get_cpu_capability()}
+    result = head("serving") | {"rounds": options.rounds}
+    result["versions"]["onnxruntime"] = onnxruntime.__version__
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_version(folder)
@@ -250,9 +249,7 @@ def main() -> None:
             figures = swapping(folder, count, options.swaps, options.seconds, options.pause)
             result["swapping"].append(figures)
             print(json.dumps(figures), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
-        options.json.with_suffix(".md").write_text(page(result))
+    write(options.json, result, page(result))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Adam, a bare one with fused Adam, and the fused one with SI in its second experi
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from results import head, told, write
 from seamwise.continual import Step, SynapticIntelligence
 from seamwise.continual.optimizers import build_optimizer
 from seamwise.vision.networks import build_network
@@ -147,11 +147,11 @@ def page(result: dict[str, Any]) -> str:
     lines = [
         "# What Synaptic Intelligence costs a training step",
         "",
-        "Command: `python benchmarks/si_step.py --json docs/results/si-step.json` "
-        f"({result['rounds']} rounds, torch {result['torch']}, {result['instructions']}).",
+        told(result),
         "",
         "Time of a step with SI (fused Adam, second experience, the pull is on) relative to the same bare loop with",
-        "torch's default Adam and with fused Adam; median of paired ratios, in brackets 90 % of its bootstrap.",
+        f"torch's default Adam and with fused Adam; {result['rounds']} rounds, median of paired ratios, in brackets",
+        "90 % of its bootstrap.",
         "small: MLP 784-256-256-10, batch 64. big: MLP 784-2000-2000-10, batch 256. unet: 1.9 M parameters, batch 8.",
         "",
         "| network | SI over default Adam | SI over fused Adam | fused over default, no SI | default Adam, ms |",
@@ -173,8 +173,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the numbers to this file")
     parser.add_argument("--rounds", type=int, default=60, help="rounds of each comparison (default 60)")
     options = parser.parse_args()
-    result: dict[str, Any] = {"name": "si_step", "torch": str(torch.__version__), "rounds": options.rounds}
-    result["instructions"] = torch.backends.cpu.get_cpu_capability()
+    result = head("si-step") | {"rounds": options.rounds}
     for threads in (1, 2):
         torch.set_num_threads(threads)
         for case in CASES:
@@ -186,9 +185,7 @@ def main() -> None:
     result["experience_100_over_2"] = growth(2 * options.rounds)
     result["memory"] = memory("big")
     print(f"100th over 2nd experience: {result['experience_100_over_2']}\nmemory: {result['memory']}")
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
-        options.json.with_suffix(".md").write_text(page(result))
+    write(options.json, result, page(result))
 
 
 if __name__ == "__main__":

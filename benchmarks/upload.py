@@ -13,58 +13,21 @@ from __future__ import annotations
 import argparse
 import hashlib
 import http.client
-import json
-import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from results import head, told, write
 from seamwise.client import Client
+from served import Service, serving
 
 BLOCK = 1 << 20  # bytes
 PATIENCE_S = 60.0  # without a byte that arrives
-STARTED = "Seamwise answers at "
-
-
-class Service:
-    """A running `seamwise serve`. address: http://host:port. key: an admin's."""
-
-    def __init__(self, process: subprocess.Popen[str], address: str, key: str) -> None:
-        self.process, self.address, self.key = process, address, key
-
-    def resident_mib(self, name: str = "VmRSS") -> float:
-        """Resident memory now, or with `VmHWM` at its peak since `forget_peak`."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        (line,) = (line for line in status.splitlines() if line.startswith(name))
-        return int(line.split()[1]) / 1024
-
-    def forget_peak(self) -> None:
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[Service]:
-    """`seamwise serve` over a folder, ended with the block."""
-    quiet = {"SEAMWISE_DATA": str(folder), "SEAMWISE_RATE_LIMIT": "", "SEAMWISE_LOG_LEVEL": "error"}
-    words = (sys.executable, "-c", "from seamwise.cli import main; main()", "serve", "--port", "0")
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, env=os.environ | quiet, text=True)
-    try:
-        assert process.stdout is not None
-        said = next((line for line in process.stdout if line.startswith(STARTED)), None)
-        if said is None:
-            raise SystemExit("the service ended before it answered")
-        address = said.removeprefix(STARTED).strip()
-        yield Service(process, address, (folder / "admin.key").read_text().strip())
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def content(start: int, end: int) -> Iterator[bytes]:
@@ -170,6 +133,26 @@ def measure(size: int, breaks: int) -> dict[str, Any]:
     }
 
 
+def page(result: dict[str, Any]) -> str:
+    """The figures as a Markdown page beside the JSON."""
+    whole = "equal" if result["sha256_equal"] else "NOT equal"
+    lines = [
+        "# What a large upload costs the service",
+        "",
+        told(result),
+        "",
+        f"An archive of {result['mb']:.0f} MB was sent in resumable pieces, its line broken off {result['broken_off']} "
+        f"times; the service's sha256 of the whole and the sender's are {whole}. Sent in {result['seconds_sent']} s, "
+        f"whole after {result['seconds_whole']} s.",
+        "",
+        "Memory of the process that answers, MiB resident: "
+        f"{result['resident_before_mib']} before, {result['resident_peak_mib']} at its peak, "
+        f"{result['resident_after_mib']} after; it grew by {result['growth_mib']}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mb", type=int, default=2000)
@@ -179,8 +162,8 @@ def main() -> None:
     found = measure(options.mb * 10**6, options.breaks)
     for name, value in found.items():
         print(f"{name:20} {value}")
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    result = head("upload") | found
+    write(options.json, result, page(result))
     if not found["sha256_equal"]:
         raise SystemExit("what arrived is not what was sent")
 

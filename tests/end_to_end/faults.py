@@ -29,11 +29,13 @@ from typing import Any
 
 from seamwise.client import AwayError
 from seamwise.errors import SeamwiseError
+from seamwise.experiments.comparison import versions
 from tests.end_to_end import scenario
 from tests.end_to_end.running import Platform, cluster, embedded
 
 SERVERS = {"SEAMWISE_TEST_POSTGRES": "postgres", "SEAMWISE_TEST_REDIS": "redis", "SEAMWISE_TEST_S3": "s3"}
 SERVICES = Path(__file__).parents[2] / "deploy" / "services"
+HEAD = {"name": "faults", "command": " ".join(["python", "-m", "tests.end_to_end.faults", *sys.argv[1:]])}
 GRACE_S = 5.0  # after a process or server is back: connections are made anew
 
 
@@ -201,7 +203,13 @@ def main() -> int:
             print(json.dumps(row), flush=True)
             if options.json:
                 total = sum((Counter(row["faults"]) for row in rows), Counter())
-                result = {"on": options.on, "seed": options.seed, "faults": dict(total), "scenarios": rows}
+                result = HEAD | {
+                    "versions": versions(),
+                    "on": options.on,
+                    "seed": options.seed,
+                    "faults": dict(total),
+                    "scenarios": rows,
+                }
                 options.json.write_text(json.dumps(result, indent=1) + "\n")
     bad = [row for row in rows if row["differs"] or row["not_succeeded"] or row["not_finished_once"] or row["errors"]]
     print(f"{len(rows)} scenarios, {sum(sum(row['faults'].values()) for row in rows)} faults, {len(bad)} went wrong")
