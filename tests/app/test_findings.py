@@ -48,7 +48,7 @@ def test_of_many_regions_the_largest_are_listed() -> None:
         for column in range(4, 60, 4):
             mask[row : row + 2, column : column + 2] = 2  # 210 of four
     found, left_out = find_defects(mask, sure(mask), CLASSES)
-    assert len(found) == MOST_LISTED and left_out == 225 - MOST_LISTED
+    assert (len(found), left_out) == (MOST_LISTED, 225 - MOST_LISTED)
     assert {defect.class_name for defect in found} == {"pore"}
 
 

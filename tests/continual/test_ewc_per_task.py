@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seamwise.continual import Draw, Learner, OnlineEWC, PerTaskEWC, Step, Strategy, Training, ewc_per_task
+from seamwise.continual import Draw, Learner, OnlineEWC, PerTaskEWC, Step, Strategy, Training
 from seamwise.continual.fisher import diagonal_fisher
 from tests.continual.problems import Point, class_stream, heads, learn, mlp, strategy_of, through_disk
 
@@ -28,7 +28,7 @@ def after(
 ) -> tuple[PerTaskEWC, Point]:
     """EWC that finished tasks at those parameters with those Fisher informations."""
     upcoming = iter(fishers)
-    monkeypatch.setattr(ewc_per_task, "diagonal_fisher", lambda *_: {"theta": next(upcoming)})
+    monkeypatch.setattr("seamwise.continual.ewc.diagonal_fisher", lambda *_: {"theta": next(upcoming)})
     ewc, model = PerTaskEWC(strength), Point(thetas[0].tolist())
     for theta in thetas:
         model.theta.data.copy_(theta)

@@ -1,4 +1,4 @@
-"""Elastic Weight Consolidation (Kirkpatrick et al., PNAS 2017) in its online form (Schwarz et al., ICML 2018).
+"""Elastic Weight Consolidation (Kirkpatrick et al., PNAS 2017), and its online form (Schwarz et al., ICML 2018).
 
 paper     here        meaning
 lambda    strength    weight of the penalty  lambda/2 * F * (theta - theta*)^2
@@ -9,10 +9,11 @@ theta*    reference   parameters at the end of the last experience
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seamwise.continual.batch import Step
 from seamwise.continual.draw import Draw
@@ -38,23 +39,26 @@ def pull(bound: Bound, model: nn.Module, strength: float) -> None:
 
 
 @dataclass(eq=False)
-class OnlineEWC(Strategy):
-    """Pulls each parameter back in proportion to the Fisher information measured when an experience ends.
+class EWC(Strategy):
+    """What all forms of Elastic Weight Consolidation share: Fisher information measured when an experience ends.
 
-    strength: lambda. decay: gamma. samples: how many training samples the Fisher information is averaged over (each
-    exactly; None: all).
+    strength: lambda. samples: how many training samples the Fisher information is averaged over (each exactly; None:
+    all).
     """
 
     strength: float = 100.0
-    decay: float = 1.0
     samples: int | None = 256
     experiences: int = field(default=0, init=False)
     bound: Bound = field(default_factory=lambda: Bound("fisher", "reference"), init=False)
     draw: Draw = field(default=Draw(("ewc",)), init=False)
 
     def __post_init__(self) -> None:
-        if not (self.strength >= 0 and 0 <= self.decay <= 1):
-            raise ValueError(f"strength must be >= 0 and decay in 0..1, not {self.strength}, {self.decay}")
+        if not self.strength >= 0:
+            raise ValueError(f"strength must be >= 0, not {self.strength}")
+
+    @abstractmethod
+    def join(self, p: Tensor, fresh: Tensor, fisher: Tensor, reference: Tensor) -> None:
+        """Takes a parameter and its fresh Fisher information into what is kept of the older ones, in place."""
 
     def seed(self, draw: Draw) -> None:
         self.draw = draw.of("ewc")
@@ -73,8 +77,7 @@ class OnlineEWC(Strategy):
         self.bound.attach(model)
         with torch.no_grad():
             for name, (p, fisher, reference) in zip(self.bound.names, self.bound, strict=True):
-                fisher.mul_(self.decay).add_(fresh[name])
-                reference.copy_(p)
+                self.join(p, fresh[name], fisher, reference)
         self.experiences += 1
 
     def state_dict(self) -> State:
@@ -87,3 +90,22 @@ class OnlineEWC(Strategy):
     @property
     def stiffness(self) -> float:
         return self.strength * max((float(f.max()) for f in self.bound["fisher"]), default=0.0)
+
+
+@dataclass(eq=False)
+class OnlineEWC(EWC):
+    """Pulls each parameter back to where the last experience left it, in proportion to its Fisher information.
+
+    decay: gamma.
+    """
+
+    decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.decay <= 1:
+            raise ValueError(f"decay must be in 0..1, not {self.decay}")
+
+    def join(self, p: Tensor, fresh: Tensor, fisher: Tensor, reference: Tensor) -> None:
+        fisher.mul_(self.decay).add_(fresh)
+        reference.copy_(p)
