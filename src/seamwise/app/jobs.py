@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seamwise.app.actor import Actor, require
 from seamwise.app.app import App
+from seamwise.app.keys import require_key
 from seamwise.storage.database import reading, writing
 from seamwise.storage.rows import Page
 from seamwise.storage.tables import Job, JobLog, JobState, Role
@@ -59,9 +60,13 @@ class News:
 
 
 def follow_job(app: App, actor: Actor, job_id: int, after: int | None) -> News:
-    """What is new of a job since its log line number `after`; both are of the same moment."""
+    """What is new of a job since its log line number `after`; both are of the same moment.
+
+    Who follows for long is asked each time whether the key still works: ForbiddenError.
+    """
     require(actor, Role.VIEWER)
     with reading(app.database) as session:
+        require_key(session, actor)
         job = lists.find_job(session, job_id)
         found = lists.read_log(session, job_id, cursor=None if after is None else str(after))
         return News(job, found.items, found.next is not None)

@@ -16,7 +16,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from seamwise.app.actor import SYSTEM, Actor, require
+from seamwise.app.actor import SYSTEM, Actor, ForbiddenError, require
 from seamwise.app.app import App
 from seamwise.app.spec import Spec, Text
 from seamwise.errors import NotFoundError, RefusedError
@@ -97,6 +97,13 @@ def actor_of(app: App, token: str, request_id: str | None = None) -> Actor | Non
     if key is None or not _works(key, utc_now()):
         return None
     return Actor(f"key/{key.id}", key.role, request_id)
+
+
+def require_key(session: Session, actor: Actor) -> None:
+    """Raises ForbiddenError where the key that began a long answer has ended since; others than keys do not end."""
+    kind, _, number = actor.name.partition("/")
+    if kind == "key" and not _works(_find_key(session, int(number)), utc_now()):
+        raise ForbiddenError(f"{actor.name} was revoked or has expired")
 
 
 def keep_first_key(app: App) -> Path:

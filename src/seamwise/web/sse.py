@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
+from seamwise.app.actor import ForbiddenError
 from seamwise.app.jobs import News
 from seamwise.storage.faults import UnavailableError
 
@@ -58,6 +59,8 @@ async def job_events(look: Look, first: News, after: int | None, closing: Event)
             news = await run_in_threadpool(look, after)
         except UnavailableError:
             news = None
+        except ForbiddenError:  # the key has ended: coming back, its holder is told so
+            return
 
 
 def event(kind: str, content: Any, number: int | None = None) -> str:

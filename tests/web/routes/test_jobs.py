@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from seamwise.app import jobs
-from seamwise.app.actor import SYSTEM
+from seamwise.app.actor import SYSTEM, Actor
 from seamwise.app.app import App
+from seamwise.app.keys import NewKey, create_key, revoke_key
 from seamwise.storage.database import writing
 from seamwise.storage.faults import UnavailableError
-from seamwise.storage.tables import JobState
+from seamwise.storage.tables import JobState, Role
 from seamwise.tasks import attempts
 from seamwise.tasks.attempts import Attempt, LogLine
 from seamwise.tasks.doorbell import LocalDoorbell
@@ -163,6 +164,23 @@ def test_events_end_with_the_service(app: App) -> None:
         return count
 
     assert asyncio.run(read()) == 1
+
+
+def test_events_end_with_the_key(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "EVERY_S", 0.001)
+    attempt = claimed(app.database)
+    key = create_key(app, SYSTEM, NewKey(name="reader", role=Role.VIEWER)).key
+    look = partial(jobs.follow_job, app, Actor(f"key/{key.id}", Role.VIEWER), attempt.job_id)
+
+    async def read() -> list[str]:
+        parts = []
+        async for part in sse.job_events(look, look(None), None, Event()):
+            parts.append(part)
+            revoke_key(app, SYSTEM, key.id)
+            say(app, attempt, "not for everyone")
+        return parts
+
+    assert len(asyncio.run(asyncio.wait_for(read(), 30))) == 1
 
 
 def test_a_scrub_is_queued_once_for_one_key(api: Caller) -> None:
