@@ -44,6 +44,20 @@ def test_finished_runs_are_not_run_again(seamwise: Command, tmp_path: Path) -> N
     assert set(rows) == {"c = 1", "c = 0"}
 
 
+def test_one_page_holds_the_claims_of_all_that_was_made(seamwise: Command, tmp_path: Path) -> None:
+    quick(seamwise, "theory", tmp_path)
+    results = tmp_path / "quick"
+    (results / "trajectories.json").write_text('{"quick": true}')
+    (results / "endpoint.json").write_text("{")
+    quick(seamwise, "split-mnist", tmp_path, "--seeds", 1, "--line", "c = 1")
+    page = (results / "paper.md").read_text()
+    assert page.count("Q in closed form") == (results / "theory.md").read_text().count("Q in closed form") > 0
+    assert "![split-mnist](split-mnist.svg)" in page
+    assert "trajectories.json is damaged or of another version" in page
+    assert "Not run yet: `seamwise reproduce endpoint`" in page
+    assert "Not run yet: `seamwise reproduce permuted-mnist`" in page
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [

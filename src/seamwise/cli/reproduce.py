@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,10 +69,22 @@ def reproduce(
         claims = chapter.claims(result)
         _show(chapter.title, claims, path, json_file)
         made[each] = {**result, "claims": [asdict(claim) for claim in claims]}
-    if name == "all":
-        write_paper(folder / "paper.md", made, CHAPTERS)
-        say(f"claim by claim: {folder / 'paper.md'}")
+    write_paper(folder / "paper.md", _known(folder, made, quick), CHAPTERS)
+    say(f"claim by claim: {folder / 'paper.md'}")
     write_json(json_file, made if name == "all" else made[name])
+
+
+def _known(folder: Path, made: Mapping[str, Any], quick: bool) -> dict[str, Any]:
+    """What was just made, and what lies in the folder already."""
+    known = dict(made)
+    for name in CHAPTERS:
+        path = folder / f"{name}.json"
+        if name not in known and path.exists():
+            with suppress(ValueError):  # a damaged file is told of when its own figure is asked for
+                found = json.loads(path.read_text(encoding="utf-8"))
+                if found.get("quick", False) == quick:
+                    known[name] = found
+    return known
 
 
 def _train(

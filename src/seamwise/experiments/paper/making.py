@@ -84,8 +84,13 @@ def write_paper(path: Path, results: Mapping[str, Mapping[str, Any]], chapters: 
     parts = []
     for name, chapter in chapters.items():
         parts.append(f"## {chapter.title}")
-        if name in results:
-            parts += [claims_table(chapter.claims(results[name])), f"[{name}]({name}.md), ![{name}]({name}.svg)"]
-        else:
+        try:
+            claims = chapter.claims(results[name]) if name in results else None
+        except (KeyError, IndexError, TypeError, ValueError):
+            parts.append(f"{name}.json is damaged or of another version: make it anew.")
+            continue
+        if claims is None:
             parts.append(f"Not run yet: `seamwise reproduce {name}`.")
+        else:
+            parts += [claims_table(claims), f"[{name}]({name}.md), ![{name}]({name}.svg)"]
     renew_page(path, "Continual Learning Through Synaptic Intelligence, claim by claim", parts)
