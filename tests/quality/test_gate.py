@@ -187,6 +187,8 @@ def test_without_production_the_minimums_decide() -> None:
     assert find(bad, "defect_iou", "minimum").verdict == "fail"
     assert find(bad, "false_calls", "minimum").verdict == "fail"
     assert find(bad, "defect_iou", "minimum").reference == 0.3
+    assert "the minimum" in find(bad, "defect_iou", "minimum").words
+    assert "the most allowed" in find(bad, "false_calls", "minimum").words
     assert bad.verdict == "fail"
     none = GateSettings(least_defect_iou=None, least_defect_recall=None, most_false_calls=None)
     assert judge([one_set()], model("v1", answers(0.8)), settings=none).verdict == "undecided"

@@ -104,7 +104,8 @@ def check(
     if interval is not None:
         losses = (-interval[1], -interval[0]) if subject.higher_is_better else interval
         answer, reason = judge_loss(*losses, allowed)
-    who = _REFERENCES[against] + (f" ({version})" if version else "")
+    at_most = against == "minimum" and not subject.higher_is_better
+    who = "the most allowed" if at_most else _REFERENCES[against] + (f" ({version})" if version else "")
     name = label(subject.statistic, subject.class_name, subject.domain)
     return Check(
         verdict=answer,
