@@ -2,7 +2,8 @@
 
 Each round runs a few steps of every loop, one after another, so that all meet the same noise; a ratio is the median of
 the rounds' ratios with the interval that holds the middle 90 % of its bootstrap. Loops: a bare one with torch's default
-Adam, a bare one with fused Adam, and the fused one with SI in its second experience, when the pull is on.
+Adam, a bare one with fused Adam, and with SI in its second experience, when the pull is on: after fused Adam, and with
+Adam in one compiled pass.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch.utils._pytree import tree_leaves
 from results import head, told, write
 from seamwise.continual import Step, SynapticIntelligence
 from seamwise.continual.optimizers import build_optimizer
+from seamwise.continual.single_pass import SinglePass
 from seamwise.vision.networks import build_network
 from steps import cell, measure, mlp, ratio
 
@@ -41,7 +43,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]
 class Loop:
     """One network with its optimizer, with SI or without."""
 
-    def __init__(self, case: str, *, fused: bool, si: bool, experiences: int = 1) -> None:
+    def __init__(self, case: str, *, fused: bool, si: bool, experiences: int = 1, compiled: bool = False) -> None:
         build, x, y, classes, self.steps = CASES[case]
         torch.manual_seed(0)
         self.model = build()
@@ -50,7 +52,10 @@ class Loop:
         self.optimizer = build_optimizer("adam", params, 1e-3, fused=True) if fused else torch.optim.Adam(params)
         self.si = SynapticIntelligence(c=0.1) if si else None
         self.step = Step(self.model)
+        self.single: SinglePass | None = None
         if self.si is not None:
+            if compiled:
+                self.single = SinglePass(self.si, self.optimizer)  # type: ignore[arg-type]
             for _ in range(experiences):
                 self.si.begin(self.model)
                 self.run(1)
@@ -61,6 +66,9 @@ class Loop:
         for _ in range(steps):
             self.optimizer.zero_grad()
             F.cross_entropy(self.model(self.x), self.y).backward()  # type: ignore[no-untyped-call]
+            if self.single is not None:
+                self.single(self.model)
+                continue
             if self.si is not None:
                 self.si.observe(self.step)
                 self.si.adjust(self.step)
@@ -74,11 +82,14 @@ def costs(case: str, rounds: int) -> dict[str, Any]:
         "default": Loop(case, fused=False, si=False),
         "fused": Loop(case, fused=True, si=False),
         "si": Loop(case, fused=True, si=True),
+        "compiled": Loop(case, fused=True, si=True, compiled=True),
     }
     (times,) = measure([loops], rounds)
     return {
         "si_over_default_adam": ratio(times["si"], times["default"]),
         "si_over_fused_adam": ratio(times["si"], times["fused"]),
+        "compiled_over_default_adam": ratio(times["compiled"], times["default"]),
+        "compiled_over_fused_adam": ratio(times["compiled"], times["fused"]),
         "fused_over_default_adam": ratio(times["fused"], times["default"]),
         "default_adam_ms": round(1000 * statistics.median(times["default"]), 3),
     }
@@ -132,7 +143,13 @@ def memory(case: str) -> dict[str, float]:
 def page(result: dict[str, Any]) -> str:
     """The figures as a Markdown page beside the JSON."""
 
-    columns = ("si_over_default_adam", "si_over_fused_adam", "fused_over_default_adam")
+    columns = (
+        "si_over_default_adam",
+        "si_over_fused_adam",
+        "compiled_over_default_adam",
+        "compiled_over_fused_adam",
+        "fused_over_default_adam",
+    )
     rows = [
         f"| {case}, {threads} thread{'s' * (threads > 1)} | "
         + " | ".join(cell(result[f"{case}_threads_{threads}"][column]) for column in columns)
@@ -154,8 +171,11 @@ def page(result: dict[str, Any]) -> str:
         "90 % of its bootstrap.",
         "small: MLP 784-256-256-10, batch 64. big: MLP 784-2000-2000-10, batch 256. unet: 1.9 M parameters, batch 8.",
         "",
-        "| network | SI over default Adam | SI over fused Adam | fused over default, no SI | default Adam, ms |",
-        "|---|---:|---:|---:|---:|",
+        "compiled: SI and Adam in one pass (`Learner(compiled=True)`, needs a C++ compiler).",
+        "",
+        "| network | SI over default Adam | SI over fused Adam | compiled over default | compiled over fused "
+        "| fused over default, no SI | default Adam, ms |",
+        "|---|---:|---:|---:|---:|---:|---:|",
         *rows,
         "",
         f"A step in the 100th experience over one in the second: {cell(result['experience_100_over_2'])}.",

@@ -134,7 +134,7 @@ def test_a_parameter_without_gradient_rests(weight_decay: float) -> None:
     step(both, ("used", "unused"))
     si.consolidate(model)
     model["unused"].weight.data += 1  # away from the reference, so that there would be a pull
-    si._continue(model)
+    si.line_up(model)
     si.displacement = [p.detach() - r for p, _, _, r in si.bound]
     before = copy.deepcopy(model.state_dict())
     one_head = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=weight_decay)

@@ -16,6 +16,7 @@ from seamwise.continual.memory import Memory
 from seamwise.continual.objective import Classification, ClassMask, Objective
 from seamwise.continual.replay import Replay
 from seamwise.continual.si import SynapticIntelligence
+from seamwise.continual.single_pass import SinglePass
 from seamwise.continual.strategy import Chain, Frozen, Phase, Strategy
 from seamwise.continual.stream import Concatenation, Dataset, Experience, Stream, TensorDataset, concatenate
 from seamwise.continual.tensors import clip_gradients
@@ -49,6 +50,7 @@ __all__ = [
     "Phase",
     "Progress",
     "Replay",
+    "SinglePass",
     "Step",
     "Strategy",
     "Stream",

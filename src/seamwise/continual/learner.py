@@ -12,12 +12,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from seamwise.continual.batch import Batch, Step
 from seamwise.continual.draw import Draw
 from seamwise.continual.objective import Objective
 from seamwise.continual.optimizers import OptimizerName, build_optimizer, load_optimizer_state, optimizer_state
+from seamwise.continual.si import SynapticIntelligence
+from seamwise.continual.single_pass import SinglePass
 from seamwise.continual.strategy import Phase, Strategy
 from seamwise.continual.stream import Augment, Experience, Stream
 from seamwise.continual.tensors import clip_gradients
@@ -97,7 +99,8 @@ class Learner:
     """Takes `model` through a stream with a strategy.
 
     Everything drawn is a function of `seed` and the place in the stream, so that a learner restored from
-    `state_dict()` goes on bit for bit as if it had never stopped.
+    `state_dict()` goes on bit for bit as if it had never stopped. compiled: SI and Adam in one compiled pass
+    (`SinglePass`), which is faster for small and wide networks and rounds differently; needs a C++ compiler.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Learner:
         seed: int = 0,
         augment: Augment | None = None,
         device: torch.device | str = "cpu",
+        compiled: bool = False,
     ) -> None:
         self.model = model.to(device)
         self.strategy, self.objective, self.augment = strategy, objective, augment
@@ -118,6 +122,8 @@ class Learner:
         self.seed, self.draw = seed, Draw(("seamwise", seed))
         self.position = Position()
         self.optimizer: Optimizer | None = None
+        self.compiled = compiled
+        self._single_pass: SinglePass | None = None
         self._finite: Tensor | bool = True
         self._order: tuple[tuple[int, int, int], Tensor] | None = None
         strategy.seed(self.draw.of("strategy"))
@@ -174,11 +180,14 @@ class Learner:
             step = Step(self.model, self.objective, batch, output, experience, lr)
             extra = self.strategy.extra_loss(step)
         self._backward(loss, extra, step)
-        self.strategy.adjust(step)
-        if self.training.clip is not None:
-            clip_gradients(list(self.model.parameters()), self.training.clip)
-        self.optimizer.step()
-        self.strategy.after_step(step)
+        if self._single_pass is not None:
+            self._single_pass(self.model)
+        else:
+            self.strategy.adjust(step)
+            if self.training.clip is not None:
+                clip_gradients(list(self.model.parameters()), self.training.clip)
+            self.optimizer.step()
+            self.strategy.after_step(step)
         loss = loss.detach()
         if self.device.type == "cpu":  # to look costs nothing here; elsewhere it would wait for the device
             self._finite = math.isfinite(loss.item())
@@ -242,7 +251,15 @@ class Learner:
         self.optimizer = build_optimizer(t.optimizer, params, t.lr, t.weight_decay, t.momentum, fused=t.fused)
         if old is not None and t.keep_optimizer:
             load_optimizer_state(self.optimizer, self.model, optimizer_state(old, self.model))
+        if self.compiled:
+            self._single_pass = self._build_single_pass(self.optimizer)
         return self.optimizer
+
+    def _build_single_pass(self, optimizer: Optimizer) -> SinglePass:
+        fits = isinstance(self.strategy, SynapticIntelligence) and isinstance(optimizer, Adam)
+        if not fits or self.training.clip is not None or self.device.type != "cpu":
+            raise ValueError("compiled is for SynapticIntelligence alone with Adam on a CPU, without clipping")
+        return SinglePass(self.strategy, optimizer)  # type: ignore[arg-type]
 
     def _check_finite(self) -> None:
         if not bool(self._finite):
@@ -315,4 +332,5 @@ class Learner:
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "threads": torch.get_num_threads(),
             "fused": self.training.fused,
+            **({"compiled": True} if self.compiled else {}),
         }

@@ -66,7 +66,7 @@ class SynapticIntelligence(Strategy):
         self._measure()
 
     def observe(self, step: Step) -> None:
-        self._continue(step.model)
+        self.line_up(step.model)
         grads = [p.grad for p in self.bound.parameters]
         self.gradients = [None if g is None else g.clone() for g in grads] if self.copy_gradient else grads
         self.versions = [0 if g is None else g._version for g in self.gradients]
@@ -100,7 +100,7 @@ class SynapticIntelligence(Strategy):
     def consolidate(
         self, model: nn.Module, objective: Objective | None = None, experience: Experience | None = None
     ) -> None:
-        self._continue(model)
+        self.line_up(model)
         for p, w, omega, reference in self.bound:
             share = w / ((p - reference).square() + self.xi)  # Eq. 5
             omega += share.relu_() if self.clamp == "experience" else share
@@ -124,7 +124,7 @@ class SynapticIntelligence(Strategy):
         largest = max((float(omega.max()) for omega in self.bound["importance"]), default=0.0)
         return 0.0 if self.pull == "proximal" else 2 * self.c * largest
 
-    def _continue(self, model: nn.Module) -> None:
+    def line_up(self, model: nn.Module) -> None:
         """Begins if nobody did, and lines up again after a resume or when the model was replaced."""
         if not self.bound.known:
             self.begin(model)
