@@ -79,7 +79,7 @@ def by_client(client: Client, folders: Sequence[Path], scratch: Path, steps: int
         assert job.result is not None
         version = str(job.result["version"])
         model = client.models.get(version)
-        print(f"{version} after {time.monotonic() - begun:.0f} s: {model.r_row}, {model.verdict}", flush=True)
+        print(f"{version} after {time.monotonic() - begun:.0f} s: {model.r_row}", flush=True)
         try:
             client.aliases.promote(version, "the walk")
             print(f"{version} was promoted by its gate", flush=True)
@@ -96,7 +96,7 @@ def by_client(client: Client, folders: Sequence[Path], scratch: Path, steps: int
     back = client.aliases.rollback("the walk ends")
     assert back.version == versions[-2], back
     for change in client.aliases.history():
-        print(change, flush=True)
+        print(change.action, change.before, "->", change.after, f"({change.reason})", flush=True)
 
 
 def address(platform: Platform) -> str:
