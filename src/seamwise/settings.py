@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     keep_predictions: which predicted images are kept. sample_rate: the share that `sampled` keeps.
     uncertain_below: the confidence under which `uncertain` keeps one.
     guess_confidence: the least with which a guessed domain is taken.
+    drift_images_between_false_alarms: on average at least, in each domain; fewer see a change sooner.
 
     trigger_reviews: new reviews of a domain that ask for a round; 0: never. trigger_hours: hours since the last round
     that ask for one when there is anything new; 0: never. trigger_drift: whether a drift alarm asks for one.
@@ -96,6 +97,7 @@ class Settings(BaseSettings):
     sample_rate: float = Field(default=0.1, ge=0, le=1)
     uncertain_below: float = Field(default=0.9, ge=0, le=1)
     guess_confidence: float = Field(default=0.8, ge=0, le=1)
+    drift_images_between_false_alarms: float = Field(default=5000.0, ge=1, le=1e9)
 
     trigger_reviews: int = Field(default=20, ge=0)
     trigger_hours: float = Field(default=0.0, ge=0)

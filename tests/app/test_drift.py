@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from sqlalchemy import select, update
 
 from seamwise.app import drift, guessing, newcomers
-from seamwise.app.actor import Actor, ForbiddenError
+from seamwise.app.actor import SYSTEM, Actor, ForbiddenError
 from seamwise.app.app import App
 from seamwise.app.domains import NewDomain
 from seamwise.app.drift import Calibration, calibrate_domain, get_watch, restart_watch, watch
+from seamwise.app.images import delete_image
 from seamwise.errors import NotFoundError, RefusedError
 from seamwise.quality.drift import Monitor
 from seamwise.quality.drift import calibrate as calibrate_monitor
@@ -100,6 +101,15 @@ def predict(app: App, features: NDArray[np.float64], domain: Domain, prefix: str
             )
 
 
+def settled(app: App, **settings: Any) -> App:
+    return replace(app, settings=app.settings.model_copy(update=settings))
+
+
+def events(app: App, action: str) -> int:
+    with reading(app.database) as session:
+        return len(session.scalars(select(AuditEvent).where(AuditEvent.action == action)).all())
+
+
 @pytest.fixture
 def steel(app: App) -> Domain:
     """A domain of 60 images that were looked at, in a line that serves."""
@@ -116,8 +126,16 @@ def test_a_domain_is_watched_as_soon_as_it_was_looked_at(app: App, steel: Domain
     watch(app)
     found = get_watch(app, INSPECTOR, "steel")
     assert (found.reference, found.calibrated_by, found.alarm) == (60, "system", None)
-    assert found.evidence["threshold"] == drift.IMAGES_BETWEEN_FALSE_ALARMS
+    assert found.evidence["threshold"] == 5000
     assert drift.list_watches(app, INSPECTOR) == [found]
+
+
+def test_how_often_a_watch_may_cry_wolf_is_a_setting(app: App, steel: Domain) -> None:
+    app = settled(app, drift_images_between_false_alarms=300.0)
+    watch(app)
+    assert get_watch(app, INSPECTOR, "steel").evidence["threshold"] == 300
+    assert calibrate_domain(app, TRAINER, "steel", OFTEN).evidence["threshold"] == 200
+    assert calibrate_domain(app, TRAINER, "steel", Calibration()).evidence["threshold"] == 300
 
 
 def test_too_few_images_are_said_and_waited_for(app: App) -> None:
@@ -176,12 +194,77 @@ def test_an_alarm_begins_once_and_asks_for_a_round(app: App, steel: Domain) -> N
 
 
 def test_drift_asks_for_no_round_unless_wished(app: App, steel: Domain) -> None:
-    quiet = replace(app, settings=app.settings.model_copy(update={"trigger_drift": False}))
+    quiet = settled(app, trigger_drift=False)
     calibrate_domain(app, TRAINER, "steel", OFTEN)
     predict(app, rows(60, shift=3.0), steel)
     assert watch(quiet) == ["steel"]
     with reading(app.database) as session:
         assert session.scalars(select(Round)).all() == []
+
+
+def test_an_alarm_whose_process_ended_asks_later(app: App, steel: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    calibrate_domain(app, TRAINER, "steel", OFTEN)
+    predict(app, rows(60, shift=3.0), steel)
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(drift, "propose", killed)
+        with pytest.raises(KeyboardInterrupt):
+            watch(app)
+    assert watch(app) == []
+    watch(app)
+    with reading(app.database) as session:
+        (row,) = session.scalars(select(Round)).all()
+        assert session.get_one(DriftMonitor, steel.id).alarm["round"] == row.id
+    assert events(app, "drift.alarm") == 1
+
+
+def test_an_alarm_asks_once_something_serves(app: App) -> None:
+    domain = make_domain(app)
+    add_images(app, rows(60), domain)
+    guessing.refresh_references(app)
+    version = add_version(app)
+    calibrate_domain(app, TRAINER, "steel", OFTEN)
+    predict(app, rows(60, shift=3.0), domain)
+    assert watch(app) == ["steel"]
+    serve(app, version)
+    assert watch(app) == []
+    with reading(app.database) as session:
+        assert session.scalars(select(Round.line)).all() == ["welds"]
+
+
+def test_an_alarm_keeps_its_round_when_a_sweep_was_on_its_way(
+    app: App, steel: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calibrate_domain(app, TRAINER, "steel", OFTEN)
+    predict(app, rows(60, shift=3.0), steel)
+    watch(settled(app, trigger_drift=False))
+    predict(app, rows(3, shift=3.0, seed=4), steel, "more")
+    taken_in = drift._taken_in
+
+    def late(*args: Any) -> Any:
+        drift._ask_for_rounds(app)
+        return taken_in(*args)
+
+    monkeypatch.setattr(drift, "_taken_in", late)
+    watch(app)
+    monkeypatch.undo()
+    watch(app)
+    found = get_watch(app, INSPECTOR, "steel")
+    assert found.alarm is not None
+    assert found.alarm["round"] == 1
+    assert found.evidence["images"] == 63
+
+
+def test_a_picture_is_one_image_however_often_it_comes(app: App, steel: Domain) -> None:
+    """A probe that sends the same pictures for ever is no drift."""
+    calibrate_domain(app, TRAINER, "steel", OFTEN)
+    for _ in range(5):
+        predict(app, rows(60, seed=3), steel, "same")
+        assert watch(app) == []
+    assert get_watch(app, INSPECTOR, "steel").evidence["images"] == 60
 
 
 def test_a_promotion_of_what_learned_from_the_drift_ends_the_alarm(app: App, steel: Domain) -> None:
@@ -197,6 +280,27 @@ def test_a_promotion_of_what_learned_from_the_drift_ends_the_alarm(app: App, ste
     watch(app)
     found = get_watch(app, INSPECTOR, "steel")
     assert (found.alarm, found.evidence["welds"], found.reference) == (None, 0, 120)
+
+
+def test_an_alarm_that_a_person_ended_is_not_ended_again(
+    app: App, steel: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calibrate_domain(app, TRAINER, "steel", OFTEN)
+    predict(app, rows(60, shift=3.0), steel)
+    watch(app)
+    version = add_version(app)
+    with writing(app.database) as session:
+        session.execute(update(Round).values(state=RoundState.FINISHED, model_id=version.id))
+    serve(app, version)
+    ancestry = drift.ancestry
+
+    def late(*args: Any) -> Any:
+        restart_watch(app, TRAINER, "steel")
+        return ancestry(*args)
+
+    monkeypatch.setattr(drift, "ancestry", late)
+    watch(app)
+    assert events(app, "drift.restart") == 1
 
 
 def test_an_alarm_that_was_looked_at_is_restarted_by_hand(app: App, steel: Domain) -> None:
@@ -215,6 +319,38 @@ def test_calibrating_anew_counts_what_came_before_as_reference(app: App, steel: 
     calibrate_domain(app, TRAINER, "steel", OFTEN)
     assert watch(app) == []
     assert get_watch(app, INSPECTOR, "steel").evidence["images"] == 0
+
+
+def test_a_watch_that_a_person_began_meanwhile_stays(app: App, steel: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*args: Any) -> Any:
+        monkeypatch.setattr(drift, "calibrate", calibrate_monitor)
+        calibrate_domain(app, TRAINER, "steel", OFTEN)
+        return calibrate_monitor(*args)
+
+    monkeypatch.setattr(drift, "calibrate", late)
+    watch(app)
+    found = get_watch(app, INSPECTOR, "steel")
+    assert (found.calibrated_by, found.evidence["threshold"]) == (TRAINER.name, 200)
+    assert events(app, "drift.calibrate") == 1
+
+
+def test_what_came_during_a_calibration_is_watched(app: App, steel: Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*args: Any) -> Any:
+        predict(app, rows(7, seed=8), steel, "late")
+        return calibrate_monitor(*args)
+
+    predict(app, rows(5, seed=9), steel, "early")
+    monkeypatch.setattr(drift, "calibrate", late)
+    calibrate_domain(app, TRAINER, "steel", OFTEN)
+    watch(app)
+    assert get_watch(app, INSPECTOR, "steel").evidence["images"] == 7
+
+
+def test_images_too_few_for_a_watch_are_not_read_again_at_each_look(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_images(app, rows(4), make_domain(app))
+    guessing.refresh_references(app)
+    monkeypatch.setattr(drift, "read_features", None)
+    assert watch(app) == []
 
 
 def test_of_two_processes_that_watch_one_counts_each_prediction(
@@ -252,6 +388,29 @@ def test_references_are_made_again_when_a_domain_has_grown(app: App, steel: Doma
     assert row.images == 75
     assert len(set(welds)) == 75
     assert row.state == describe("steel", features, welds).to_json()
+
+
+def test_a_domain_that_lost_its_images_is_described_by_those_left_or_forgotten(app: App, steel: Domain) -> None:
+    watch(app)
+    with reading(app.database) as session:
+        numbers = session.scalars(select(Image.id).order_by(Image.id)).all()
+    for number in numbers[:9]:
+        delete_image(app, SYSTEM, number)
+    assert guessing.refresh_references(app) == []
+    for number in numbers[9:30]:
+        delete_image(app, SYSTEM, number)
+    assert guessing.refresh_references(app) == ["steel"]
+    with reading(app.database) as session:
+        row = session.get_one(DomainReference, steel.id)
+    assert (row.images, row.state["welds"]) == (30, 30)
+    with writing(app.database) as session:  # the others belong elsewhere
+        session.execute(update(Image).where(Image.deleted_at.is_(None)).values(domain_id=None))
+    assert guessing.refresh_references(app) == []
+    with reading(app.database) as session:
+        assert guessing.read_atlas(session).references == ()
+    predict(app, rows(3), steel)
+    watch(app)  # its predictions are still told apart
+    assert get_watch(app, INSPECTOR, "steel").evidence["images"] == 3
 
 
 # New domains
@@ -302,6 +461,40 @@ def test_those_that_are_like_a_domain_by_now_are_not_new(app: App, steel: Domain
     assert newcomers.notice(app) is None
 
 
+def test_those_that_are_like_a_domain_by_now_hide_no_others(app: App, steel: Domain) -> None:
+    said = {"domain": {"name": None, "confidence": 0.0, "unlike_all": False}}
+    add_images(app, rows(20, seed=30), None, "early", guessed=said)
+    new = strangers(app, 10)
+    row = newcomers.notice(app)
+    assert row is not None
+    assert row.figures["images"] == new
+
+
+def test_many_pictures_of_one_weld_hide_no_others(app: App, steel: Domain) -> None:
+    numbers = strangers(app, 20, at=30.0)
+    with writing(app.database) as session:
+        session.execute(update(Image).where(Image.id.in_(numbers)).values(weld="one"))
+    new = strangers(app, 10, prefix="t")
+    row = newcomers.notice(app)
+    assert row is not None
+    assert row.figures["images"] == new
+
+
+def test_a_proposal_that_nobody_answers_holds_no_other_up(app: App, steel: Domain) -> None:
+    first, second = strangers(app, 12), strangers(app, 9, 23, "far", at=20.0)
+    for _ in range(3):
+        newcomers.notice(app)
+    assert [row.figures["images"] for row in proposals(app)] == [second, first]
+
+
+def test_the_fringe_of_a_group_is_not_another_domain(app: App, steel: Domain) -> None:
+    strangers(app, 12)
+    strangers(app, 9, 23, "near", at=10.8)
+    for _ in range(3):
+        newcomers.notice(app)
+    assert len(proposals(app)) == 1
+
+
 def test_accepting_makes_the_domain_and_sorts_its_images(app: App, steel: Domain) -> None:
     numbers = strangers(app, 10)
     row = newcomers.notice(app)
@@ -327,24 +520,49 @@ def test_an_acceptance_that_broke_off_goes_on(app: App, steel: Domain, monkeypat
     numbers = strangers(app, 10)
     row = newcomers.notice(app)
     assert row is not None
-    assign = newcomers.assign_image
+    record = newcomers.record
 
-    def breaks_off(app: App, actor: Actor, number: int, name: str) -> None:
-        if number == numbers[5]:
+    def breaks_off(*told: Any) -> None:
+        if f"image/{numbers[5]}" in told:
             raise KeyboardInterrupt
-        assign(app, actor, number, name)
+        record(*told)
 
     spec = NewDomain(name="pipes", modality="radiography", classes=["background", "crack"])
-    monkeypatch.setattr(newcomers, "assign_image", breaks_off)
+    monkeypatch.setattr(newcomers, "record", breaks_off)
+    monkeypatch.setattr(newcomers, "AT_ONCE", 2)
     with pytest.raises(KeyboardInterrupt):
         newcomers.accept_proposal(app, TRAINER, row.id, spec)
     monkeypatch.undo()
-    with pytest.raises(RefusedError, match="steel"):
-        newcomers.accept_proposal(app, TRAINER, row.id, spec.model_copy(update={"name": "steel", "modality": "x"}))
+    with reading(app.database) as session:
+        assert session.scalars(select(Image.id).where(Image.domain_id == 2).order_by(Image.id)).all() == numbers[:4]
+    for other in ({"name": "steel", "modality": "x"}, {"ignore": 255}):
+        with pytest.raises(RefusedError, match="there is one of this name"):
+            newcomers.accept_proposal(app, TRAINER, row.id, spec.model_copy(update=other))
     done = newcomers.accept_proposal(app, TRAINER, row.id, spec)
     with reading(app.database) as session:
         found = session.scalars(select(Image.domain_id).where(Image.id.in_(numbers))).all()
     assert found == [done.domain_id] * 10
+    assert events(app, "image.assign") == 10
+
+
+def test_what_was_dismissed_during_an_acceptance_stays_so(
+    app: App, steel: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strangers(app, 10)
+    row = newcomers.notice(app)
+    assert row is not None
+    create = newcomers.create_domain
+
+    def late(*args: Any) -> Domain:
+        newcomers.dismiss_proposal(app, TRAINER, row.id)
+        return create(*args)
+
+    monkeypatch.setattr(newcomers, "create_domain", late)
+    spec = NewDomain(name="pipes", modality="radiography", classes=["background", "crack"])
+    with pytest.raises(RefusedError, match="dismissed already"):
+        newcomers.accept_proposal(app, TRAINER, row.id, spec)
+    with reading(app.database) as session:
+        assert session.scalars(select(Image.id).where(Image.domain_id == 2)).all() == []
 
 
 def test_what_was_dismissed_is_proposed_no_more(app: App, steel: Domain) -> None:

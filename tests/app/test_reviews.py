@@ -45,6 +45,7 @@ from seamwise.vision.images import read_mask
 from tests.app.pictures import INSPECTOR, make_domain, mask
 from tests.app.test_predictions import film
 from tests.app.versions import add_version, serve
+from tests.contract.rows import add_job
 from tests.serving.tiny import CLASSES
 
 SHAPE = (24, 24)
@@ -207,7 +208,7 @@ def test_what_a_round_has_learned_waits_no_more(app: App, server: Server, tmp_pa
 
     def waiting() -> int:
         with reading(app.database) as session:
-            return triggers.count_waiting(session, "welds", "steel").images
+            return sum(found.images for found in triggers.count_waiting(session, "welds", "steel").values())
 
     assert waiting() == 3
     with writing(app.database) as session:
@@ -218,6 +219,30 @@ def test_what_a_round_has_learned_waits_no_more(app: App, server: Server, tmp_pa
     assert waiting() == 0
     reviewed(app, server, tmp_path, 1, first=3)
     assert waiting() == 1
+
+
+def test_each_domain_waits_for_itself(app: App, server: Server, tmp_path: Path) -> None:
+    make_domain(app, "pipes", CLASSES)
+    app = settled(app, trigger_reviews=2)
+    reviewed(app, server, tmp_path, 3)  # two of them ask for a round
+    answer = predicted(app, server, tmp_path, 7, domain="pipes")
+    review_prediction(app, INSPECTOR, answer.id or 0, NewReview(label="crack"))
+    with reading(app.database) as session:
+        found = triggers.count_waiting(session, "welds")
+        assert {name: (each.images, each.last) for name, each in found.items()} == {"steel": (1, 3), "pipes": (1, 4)}
+        assert found["steel"].newest_round_at is not None
+        assert found["pipes"].newest_round_at is None
+        assert list(triggers.count_waiting(session, "welds", "pipes")) == ["pipes"]
+        assert triggers.count_waiting(session, "other")["steel"].images == 3
+    with writing(app.database) as session:
+        session.execute(update(Image).values(deleted_at=utc_now(), object_sha256=None))
+    with reading(app.database) as session:
+        assert triggers.count_waiting(session, "welds") == {}
+
+
+def test_without_triggers_nothing_is_counted(app: App, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triggers, "count_waiting", None)
+    triggers.look_at_all(settled(app, trigger_reviews=0))
 
 
 def test_hours_ask_for_a_round_when_there_is_anything_new(app: App, server: Server, tmp_path: Path) -> None:
@@ -260,6 +285,19 @@ def test_the_policy_starts_rounds_and_tries_again(app: App, server: Server, tmp_
     with reading(app.database) as session:
         job = session.get_one(Job, row.job_id)
     assert (job.kind, job.spec["mode"], job.created_by) == ("train", "online", "system")
+
+
+def test_while_a_training_holds_the_line_none_is_planned(
+    app: App, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planning one freezes all that is labelled, at every look, to be refused at its end."""
+    add_job(app.database, line="welds")
+    app = settled(app, trigger_reviews=1, trigger_policy="start")
+    monkeypatch.setattr(triggers, "start_training", None)
+    reviewed(app, server, tmp_path, 1)
+    triggers.look_at_all(app)
+    (row,) = rounds(app)
+    assert row.state is RoundState.PROPOSED
 
 
 def recipe() -> dict[str, Any]:

@@ -55,6 +55,8 @@ def test_the_gate_s_thresholds_are_json(monkeypatch: pytest.MonkeyPatch) -> None
         ("MAX_IMAGE_MB", "0"),
         ("THREADS", "0"),
         ("GUESS_CONFIDENCE", "1.5"),
+        ("DRIFT_IMAGES_BETWEEN_FALSE_ALARMS", "0"),
+        ("DRIFT_IMAGES_BETWEEN_FALSE_ALARMS", "inf"),
     ],
 )
 def test_what_cannot_be_meant_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

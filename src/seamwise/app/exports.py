@@ -1,4 +1,8 @@
-"""Exports: a snapshot as a zip archive of domain folders, plain, as COCO or for LabelMe."""
+"""Exports: a snapshot as a zip archive of domain folders, plain, as COCO or for LabelMe.
+
+An archive is kept as a whole upload is: for `uploads.KEPT_WHOLE`, until `uploads.sweep` lets go of it. The same
+snapshot gives it again.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,22 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
+from sqlalchemy.orm import Session
+
 from seamwise.app.actor import Actor, require
 from seamwise.app.app import App
 from seamwise.app.formats.coco import write_coco
 from seamwise.app.formats.labelme import write_labelme
 from seamwise.app.snapshots import find_snapshot
 from seamwise.app.spec import Spec
+from seamwise.app.uploads import KEPT_WHOLE, AboutUpload, sweep
 from seamwise.errors import NotFoundError, RefusedError
+from seamwise.storage.columns import utc_now
 from seamwise.storage.database import reading, writing
 from seamwise.storage.idempotency import Request
 from seamwise.storage.object_rows import find_object
 from seamwise.storage.object_store import CHUNK, Stored
-from seamwise.storage.tables import Job, JobState, Role
+from seamwise.storage.tables import Job, JobState, Role, Upload, UploadState
 from seamwise.tasks.enqueue import NewJob, enqueue
 from seamwise.tasks.lists import find_job
 from seamwise.vision.domain import Domain
@@ -34,6 +42,7 @@ class NewExport(Spec):
 def start_export(app: App, actor: Actor, snapshot_id: int, spec: NewExport, request: Request | None = None) -> Job:
     """Begins the job that packs a snapshot; `find_export` has the archive when it is through."""
     require(actor, Role.INSPECTOR)
+    sweep(app)
     with writing(app.database) as session:
         find_snapshot(session, snapshot_id)
         content = {"snapshot": snapshot_id, "format": spec.format}
@@ -43,7 +52,8 @@ def start_export(app: App, actor: Actor, snapshot_id: int, spec: NewExport, requ
 
 
 def find_export(app: App, actor: Actor, snapshot_id: int, job_id: int) -> Stored:
-    """The archive that an export's job made; NotFoundError for another job, RefusedError until it is there."""
+    """The archive that an export's job made; RefusedError until it is there, NotFoundError for another job and once the
+    archive's time is over."""
     require(actor, Role.VIEWER)
     with reading(app.database) as session:
         job = find_job(session, job_id)
@@ -51,7 +61,35 @@ def find_export(app: App, actor: Actor, snapshot_id: int, job_id: int) -> Stored
             raise NotFoundError(f"job {job_id}: it is no export of snapshot {snapshot_id}")
         if job.state is not JobState.SUCCEEDED or job.result is None:
             raise RefusedError(f"job {job_id} is {job.state}: there is no archive yet")
-        return find_object(session, job.result["object"])
+        kept = session.get(Upload, _place(job_id))
+        if kept is None or kept.object_sha256 is None or kept.expires_at < utc_now():
+            raise NotFoundError(
+                f"job {job_id}: its archive is gone, as all are after {KEPT_WHOLE.days} days; "
+                f"export snapshot {snapshot_id} again"
+            )
+        return find_object(session, kept.object_sha256)
+
+
+def keep_archive(session: Session, job: Job, stored: Stored) -> None:
+    """Keeps what an export's job made for a while, in the transaction that commits its bytes."""
+    about = AboutUpload(filename=f"snapshot-{job.spec['snapshot']}.zip")
+    kept = Upload(
+        id=_place(job.id),
+        state=UploadState.DONE,
+        length=stored.size,
+        received=stored.size,
+        about=about.model_dump(mode="json"),
+        job_id=job.id,
+        object_sha256=stored.sha256,
+        created_by=job.created_by,
+        expires_at=utc_now() + KEPT_WHOLE,
+    )
+    session.add(kept)
+
+
+def _place(job_id: int) -> str:
+    """Under which name among the uploads an archive is kept; that its owner alone may touch it is checked there."""
+    return f"export-{job_id}"
 
 
 def lay_out(domains: list[Domain], layout: str) -> None:

@@ -18,6 +18,7 @@ from seamwise.storage.object_rows import commit_object, find_object
 from seamwise.storage.object_store import CHUNK, Stored, read_whole, verified
 from seamwise.storage.tables import StoredObject
 
+_AT_ONCE = 500  # keys asked for in one statement
 _REFUSALS = (BadInputError, NotFoundError, RefusedError, UsageError)
 
 
@@ -102,10 +103,11 @@ class Shelf:
 
     def _without_row(self, keys: list[str]) -> list[str]:
         """Those that no row names: a transaction that let go of them may have been undone, and done differently."""
-        if not keys:
-            return []
-        with reading(self._app.database) as session:
-            named = set(session.scalars(select(StoredObject.key).where(StoredObject.key.in_(keys))))
+        named: set[str] = set()
+        for start in range(0, len(keys), _AT_ONCE):
+            some = StoredObject.key.in_(keys[start : start + _AT_ONCE])
+            with reading(self._app.database) as session:
+                named |= set(session.scalars(select(StoredObject.key).where(some)))
         return [key for key in keys if key not in named]
 
     def close(self, error: BaseException | None) -> None:

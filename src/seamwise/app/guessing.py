@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from seamwise.app.app import App
@@ -22,7 +22,7 @@ from seamwise.errors import NotFoundError, SeamwiseError
 from seamwise.quality.extractor import FEATURES, extract
 from seamwise.quality.guess import Reference, describe, guess
 from seamwise.storage.columns import utc_now
-from seamwise.storage.database import reading, writing
+from seamwise.storage.database import changed, reading, writing
 from seamwise.storage.faults import UnavailableError
 from seamwise.storage.rows import insert_unless_there
 from seamwise.storage.tables import Domain, DomainReference, Image, ImageFeatures
@@ -30,7 +30,7 @@ from seamwise.vision.images import read_image, to_float
 
 REFERENCE_IMAGES = 500  # of a domain, enough to know what it looks like
 REMEMBERED_S = 5.0
-_GROWTH = 1.2  # a reference is made again when its domain has grown by this factor
+_GROWTH = 1.2  # a reference is made again when its domain has grown or shrunk by this factor
 _CHUNK = 20
 
 How = Literal["told", "known", "guessed", "unassigned"]
@@ -152,21 +152,30 @@ def keep_features(session: Session, image_id: int, features: NDArray[np.float64]
 
 
 def refresh_references(app: App) -> list[str]:
-    """Describes every domain that is new or has grown by a fifth; the names of those described.
+    """Describes every domain that is new, or has grown or shrunk by a fifth; the names of those described.
 
-    Features that are not stored yet are extracted from the images, which may take minutes after a large import.
+    A domain without any image left is forgotten. Features that are not stored yet are extracted from the images, which
+    may take minutes after a large import.
     """
-    done = []
     with reading(app.database) as session:
         domains = list(session.scalars(select(Domain).order_by(Domain.id)))
-        counts = dict(session.execute(_live(select(Image.domain_id, func.count())).group_by(Image.domain_id)).all())
+        counts = _count(session)
         known = {row.domain_id: row.images for row in session.scalars(select(DomainReference))}
+    done = []
     for domain in domains:
-        images = counts.get(domain.id, 0)
-        if images and images >= _GROWTH * known.get(domain.id, 0):
-            _refresh(app, domain, images)
+        images, before = counts.get(domain.id, 0), known.get(domain.id, 0)
+        if images == 0 < before:
+            _forget(app, domain)
+        elif images and (images >= _GROWTH * before or before >= _GROWTH * images) and _refresh(app, domain, images):
             done.append(domain.name)
     return done
+
+
+def _count(session: Session) -> dict[int, int]:
+    """Images by domain: all less the tombstones, which hold no bytes, so that indexes alone are read."""
+    rows = select(Image.domain_id, func.count()).where(Image.domain_id.is_not(None)).group_by(Image.domain_id)
+    deleted = dict(session.execute(rows.where(Image.object_sha256.is_(None))).all())
+    return {number: count - deleted.get(number, 0) for number, count in session.execute(rows) if number is not None}
 
 
 def read_features(session: Session, domain_id: int) -> tuple[NDArray[np.float64], list[str]]:
@@ -183,23 +192,32 @@ def weld_of(weld: str | None, part: str | None, sha256: str) -> str:
     return group_of(weld, part, sha256[:16])
 
 
-def _refresh(app: App, domain: Domain, images: int) -> None:
+def _refresh(app: App, domain: Domain, images: int) -> bool:
+    """Describes a domain; False where nothing could be seen in its images."""
     with reading(app.database) as session:
         rows = _chosen(session, domain.id)
         there = {row.image_id for row in session.scalars(_features([image.id for image in rows]))}
     missing = [image for image in rows if image.id not in there]
     for start in range(0, len(missing), _CHUNK):
         _extract(app, missing[start : start + _CHUNK])
-    with writing(app.database) as session:
+    with reading(app.database) as session:
         features, welds = read_features(session, domain.id)
-        if not len(features):
-            return
-        state = describe(domain.name, features, welds).to_json()
+    if not len(features):
+        return False
+    state = describe(domain.name, features, welds).to_json()
+    with writing(app.database) as session:
         row = session.get(DomainReference, domain.id)
         if row is None:
             insert_unless_there(session, DomainReference(domain_id=domain.id, state=state, images=images))
         else:
             row.state, row.images, row.made_at = state, images, utc_now()
+    return True
+
+
+def _forget(app: App, domain: Domain) -> None:
+    """Nothing is sorted any more into a domain whose images were all deleted or sorted elsewhere."""
+    with writing(app.database) as session:
+        changed(session, delete(DomainReference).where(DomainReference.domain_id == domain.id))
 
 
 def _extract(app: App, images: Sequence[Image]) -> None:
@@ -221,12 +239,8 @@ def _extract(app: App, images: Sequence[Image]) -> None:
 
 def _chosen(session: Session, domain_id: int) -> list[Image]:
     """By hash: as good as drawn by lot, and the same on every database."""
-    rows = _live(select(Image)).where(Image.domain_id == domain_id)
+    rows = select(Image).where(Image.domain_id == domain_id, Image.deleted_at.is_(None))
     return list(session.scalars(rows.order_by(Image.sha256).limit(REFERENCE_IMAGES)))
-
-
-def _live(rows: Any) -> Any:
-    return rows.where(Image.deleted_at.is_(None), Image.domain_id.is_not(None))
 
 
 def _features(images: Sequence[int]) -> Any:

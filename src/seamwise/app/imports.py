@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from seamwise.app.actor import Actor, require
 from seamwise.app.app import App
 from seamwise.app.domains import find_domain
-from seamwise.app.formats.archive import opened
+from seamwise.app.formats.archive import find_table, opened
 from seamwise.app.formats.reading import Format
 from seamwise.app.limits import ArchiveLimits
 from seamwise.app.pictures import format_of
@@ -29,6 +29,7 @@ from seamwise.tasks.enqueue import NewJob, enqueue
 from seamwise.tasks.states import UNFINISHED
 
 _READ_AT_ONCE = 1 << 18
+_SHORT = 4 << 20  # bytes of a table of contents: some 40,000 files
 
 
 class ImportSpec(Spec):
@@ -49,8 +50,8 @@ class ImportSpec(Spec):
 def start_import(app: App, actor: Actor, spec: ImportSpec, request: Request | None = None) -> Job:
     """Begins the job that imports a set, after a look at an archive's table of contents.
 
-    Raises what `archive.opened` raises for a hostile archive, RefusedError for an upload that is not whole or a folder
-    that may not be imported from, NotFoundError.
+    Raises what `archive.opened` raises for a hostile archive (where its table is short), RefusedError for an upload
+    that is not whole or a folder that may not be imported from, NotFoundError.
     """
     require(actor, Role.TRAINER)
     if request is None or not _was_asked(app, request):
@@ -58,7 +59,7 @@ def start_import(app: App, actor: Actor, spec: ImportSpec, request: Request | No
     with writing(app.database) as session:
         job = enqueue_import(session, actor.name, spec, request)
         if spec.upload is not None and job.state in UNFINISHED:
-            find_upload(session, actor, spec.upload).expires_at = utc_now() + KEPT_WHOLE
+            find_upload(session, actor, spec.upload, lock=True).expires_at = utc_now() + KEPT_WHOLE
     app.doorbell.ring(job)
     return job
 
@@ -102,10 +103,16 @@ def allowed_folder(app: App, path: str) -> Path:
 
 
 def check_upload(app: App, stored: Stored) -> None:
-    """Looks whether an uploaded file can be a set: a picture, or a zip archive whose table of contents is harmless."""
+    """Looks whether an uploaded file can be a set: a picture, or a zip archive whose table of contents is harmless.
+
+    A long table is left to the job, which looks at all: here it would take memory and time from other requests.
+    """
     if format_of(app.objects.read_range(stored.key, 0, 4)) is None:
-        with io.BufferedReader(StoredFile(app.objects, stored), _READ_AT_ONCE) as file, opened(file, ArchiveLimits()):
-            pass
+        limits = ArchiveLimits()
+        with io.BufferedReader(StoredFile(app.objects, stored), _READ_AT_ONCE) as file:
+            if find_table(file, limits)[1] <= _SHORT:
+                with opened(file, limits):
+                    pass
 
 
 def _whole(session: Session, upload: Upload) -> Stored:

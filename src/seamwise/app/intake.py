@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -16,11 +17,11 @@ from seamwise.app.actor import Actor
 from seamwise.app.annotations import Claim, add_annotation, mask_file
 from seamwise.app.app import App
 from seamwise.app.files import Shelf, chunks_of, shelf
-from seamwise.app.formats.found import Found, Item
+from seamwise.app.formats.found import Found, Item, is_text
 from seamwise.app.images import Arrival, ImageAbout, add_image
 from seamwise.app.pictures import Looked, PictureLimits, look
-from seamwise.errors import BadInputError
-from seamwise.storage.database import writing
+from seamwise.errors import BadInputError, RefusedError
+from seamwise.storage.database import reading, writing
 from seamwise.storage.object_store import Stored
 from seamwise.storage.tables import Annotation, Domain, Image, Origin, Side
 
@@ -54,11 +55,13 @@ class Tally:
 
 @dataclass(frozen=True)
 class Checked:
-    """A picture of a set that was looked at: mask: the file of its ids in the domain's numbers."""
+    """A picture of a set that was looked at. about: what the set says of it. mask: the file of its ids in the domain's
+    numbers."""
 
     item: Item
     sha256: str
     looked: Looked
+    about: ImageAbout
     mask: Path | None
 
 
@@ -81,9 +84,29 @@ def check_set(
                 ids = _translated(item, item.mask((looked.height, looked.width)), table, domain)
                 mask = scratch / f"{number}.png"
                 mask.write_bytes(mask_file(ids))
-            checked[sha256] = Checked(item, sha256, looked, mask)
+            checked[sha256] = Checked(item, sha256, looked, _about(item, looked, found, domain), mask)
         seen(number, len(found.items))
     return [checked[sha256] for sha256 in sorted(checked)], len(found.items) - len(checked)
+
+
+def _about(item: Item, looked: Looked, found: Found, domain: Domain) -> ImageAbout:
+    """What is told of a picture; the size of a pixel as its own file has it, else as the set has it."""
+    group = (item.group or "").strip() or None
+    if group is not None and not is_text(group):
+        raise BadInputError(f"{item.name}: its group {group[:60]!a} is no text; write it anew")
+    try:
+        return ImageAbout(
+            domain=domain.name,
+            filename=item.name[-1000:],
+            modality=domain.modality,
+            pitch_mm=found.pitch_mm if looked.pitch_mm is None else None,
+            weld=group,
+            side=item.side,
+        )
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        field = {"weld": "group"}.get(str(first["loc"][0]), first["loc"][0])
+        raise BadInputError(f"{item.name}: {field}: {first['msg']}; correct it in the set") from error
 
 
 def class_table(found: Found, domain: Domain) -> NDArray[np.int16]:
@@ -98,7 +121,7 @@ def class_table(found: Found, domain: Domain) -> NDArray[np.int16]:
     if unknown:
         raise BadInputError(
             f"the set has the classes {', '.join(unknown)[:300]}, which {domain.name} has not; it has "
-            f"{', '.join(domain.classes)}"
+            f"{', '.join(domain.classes)}; rename them, or import into a domain that has them"
         )
     table[: len(found.classes)] = [0, *(domain.classes.index(name) for name in found.classes[1:])]
     if found.ignore is not None:
@@ -125,15 +148,20 @@ def commit_set(
     fence: Callable[[Session], None],
     done: Callable[[int, int], None],
 ) -> Tally:
-    """Keeps a set that was looked at: its images, and the masks that their history does not hold yet.
+    """Keeps a set that was looked at: its images, and the masks that their history does not hold yet. Raises
+    RefusedError, before anything is kept, for one that holds a picture that was deleted here.
 
     fence: called in every transaction, to end what must not go on. done: told after each batch how many are kept.
     """
     tally = Tally()
-    for start in range(0, len(checked), _BATCH):
-        batch = checked[start : start + _BATCH]
+    batches = [checked[start : start + _BATCH] for start in range(0, len(checked), _BATCH)]
+    with reading(app.database) as session:
+        for batch in batches:
+            _refuse_deleted(session, batch)
+    kept = 0
+    for batch in batches:
         with shelf(app) as objects:
-            put = [_put(objects, domain, one) for one in batch]
+            put = [_put(objects, one) for one in batch]
             with writing(app.database) as session:
                 fence(session)
                 known = _known(session, batch)
@@ -144,22 +172,23 @@ def commit_set(
                         claim = Claim(image.id, mask, None)
                         add_annotation(session, objects, actor, claim, Origin.DRAWN, audited=False)
                         tally.masks += 1
-        done(start + len(batch), len(checked))
+        kept += len(batch)
+        done(kept, len(checked))
     return tally
 
 
-def _put(objects: Shelf, domain: Domain, one: Checked) -> tuple[Arrival, Stored | None]:
-    about = ImageAbout(
-        domain=domain.name,
-        filename=one.item.name[-1000:],
-        modality=domain.modality,
-        weld=one.item.group,
-        side=one.item.side,
-    )
-    arrival = Arrival(objects.put_file(one.item.image), one.looked, about)
+def _put(objects: Shelf, one: Checked) -> tuple[Arrival, Stored | None]:
+    arrival = Arrival(objects.put_file(one.item.image), one.looked, one.about)
     if arrival.stored.sha256 != one.sha256:
         raise BadInputError(f"{one.item.name}: it changed while it was imported; import the set again")
     return arrival, None if one.mask is None else objects.put_file(one.mask)
+
+
+def _refuse_deleted(session: Session, batch: Sequence[Checked]) -> None:
+    names = {one.sha256: one.item.name for one in batch}
+    gone = session.scalars(select(Image).where(Image.sha256.in_(names), Image.deleted_at.is_not(None)))
+    if told := ", ".join(f"{names[image.sha256]} (image {image.id})" for image in gone):
+        raise RefusedError(f"{told[:500]}: deleted here, and not taken in again; remove it from the set")
 
 
 def _known(session: Session, batch: Sequence[Checked]) -> set[str]:

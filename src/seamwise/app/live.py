@@ -9,7 +9,7 @@ from threading import Event, Thread
 
 from sqlalchemy import select
 
-from seamwise.app import drift, guessing, newcomers, triggers
+from seamwise.app import drift, guessing, newcomers, triggers, waiting
 from seamwise.app.aliases import PRODUCTION
 from seamwise.app.app import App
 from seamwise.app.models import loader
@@ -97,6 +97,7 @@ def look_around(app: App) -> None:
     """Each duty once; one that fails keeps no other from being done."""
     duties: tuple[Callable[[App], object], ...] = (
         guessing.refresh_references,
+        waiting.sort_again,
         drift.watch,
         newcomers.notice,
         triggers.look_at_all,

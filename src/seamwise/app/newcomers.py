@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +15,15 @@ from seamwise.app.actor import SYSTEM, Actor, require
 from seamwise.app.app import App
 from seamwise.app.domains import NewDomain, create_domain
 from seamwise.app.guessing import Atlas, from_json, read_atlas, weld_of
-from seamwise.app.images import assign_image
+from seamwise.app.splits import take_turns
+from seamwise.app.waiting import AT_ONCE, in_proposals, place, waiting
 from seamwise.errors import NotFoundError, RefusedError
-from seamwise.quality.guess import guess
+from seamwise.quality.guess import Guess, guess
 from seamwise.storage.audit import record
 from seamwise.storage.columns import utc_now
 from seamwise.storage.database import changed, reading, writing
 from seamwise.storage.rows import LARGEST_ID, Page, page
-from seamwise.storage.tables import Domain, DomainProposal, Image, ImageFeatures, ProposalState, Role
+from seamwise.storage.tables import Domain, DomainProposal, Image, ProposalState, Role
 
 LEAST_WELDS = 8
 _LOOKED_AT = 500  # of the newest unassigned images
@@ -44,47 +46,57 @@ class Group:
 
 
 def notice(app: App) -> DomainProposal | None:
-    """Proposes a new domain where enough unassigned images are alike, or adds them to the proposal they belong to."""
-    with reading(app.database) as session:
-        closed = _members(session, ProposalState.DISMISSED)
-        rows = select(Image, ImageFeatures).join(ImageFeatures, ImageFeatures.image_id == Image.id)
-        waiting = rows.where(Image.domain_id.is_(None), Image.deleted_at.is_(None))
-        found = session.execute(waiting.order_by(Image.id.desc()).limit(_LOOKED_AT)).all()
-        atlas = read_atlas(session)
-    images = [image for image, _ in found if image.id not in closed]
-    features = np.array([from_json(row.features) for image, row in found if image.id not in closed])
-    group = find_group(images, features, atlas) if len(images) >= LEAST_WELDS else None
-    return None if group is None else _propose(app, group)
+    """Proposes a new domain where enough unassigned images are alike, or adds them to the proposal they belong to.
 
-
-def find_group(images: list[Image], features: NDArray[np.float64], atlas: Atlas) -> Group | None:
-    """The largest group of images that are alike and came unlike every domain, of `LEAST_WELDS` welds or more.
-
-    None also where its middle is like a domain by now.
+    Of several groups that are new, the first; the next look finds the next.
     """
-    strange = [n for n, image in enumerate(images) if _came_unlike_all(image)]
+    with reading(app.database) as session:
+        closed = in_proposals(session, ProposalState.DISMISSED)
+        offered = in_proposals(session, ProposalState.PROPOSED)
+        found = session.execute(waiting().order_by(Image.domain_id.desc(), Image.id.desc()).limit(_LOOKED_AT)).all()
+        atlas = read_atlas(session)
+    strange = [
+        (image, from_json(row.features)) for image, row in found if image.id not in closed and _is_strange(image)
+    ]
     if len(strange) < LEAST_WELDS:
         return None
-    rows = features[strange]
-    squares = (rows**2).sum(axis=1)
-    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * rows @ rows.T, 0) / rows.shape[1])
-    alike = distances <= _ALIKE
-    middle = int(alike.sum(axis=1).argmax())
-    members = [images[strange[n]] for n in np.flatnonzero(alike[middle]).tolist()]
-    welds = len({weld_of(image.weld, image.part, image.sha256) for image in members})
-    if welds < LEAST_WELDS:
-        return None
-    nearest = None
-    if atlas.references:
-        found = guess(atlas.references, rows[middle])
-        if not found.unlike_all:
-            return None
-        name = min(found.distances, key=found.distances.__getitem__)
-        nearest = name, round(found.distances[name], 2)
-    return Group(tuple(sorted(image.id for image in members)), welds, nearest)
+    groups = find_groups([image for image, _ in strange], np.array([features for _, features in strange]), atlas)
+    new = (group for group in groups if not set(group.images) <= offered)
+    return next((row for group in new if (row := _propose(app, group)) is not None), None)
 
 
-def _came_unlike_all(image: Image) -> bool:
+def find_groups(images: list[Image], features: NDArray[np.float64], atlas: Atlas) -> Iterator[Group]:
+    """The groups of images that are alike and like no domain by now, of `LEAST_WELDS` welds or more; largest first.
+
+    What lies near a group may be its fringe: it forms no other before that one is a domain or set aside.
+    """
+    squares = (features**2).sum(axis=1)
+    products = features @ features.T
+    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * products, 0) / features.shape[1])
+    _, welds = np.unique([weld_of(image.weld, image.part, image.sha256) for image in images], return_inverse=True)
+    of_weld = np.eye(welds.max() + 1)[welds]
+    left = np.ones(len(images), dtype=bool)
+    while True:
+        alike = (distances <= _ALIKE) & left & left[:, None]
+        sizes = (alike @ of_weld > 0).sum(axis=1)
+        middle = int(sizes.argmax())
+        if sizes[middle] < LEAST_WELDS:
+            return
+        said = guess(atlas.references, features[middle]) if atlas.references else None
+        known = said is not None and not said.unlike_all
+        if not known:
+            members = sorted(images[n].id for n in np.flatnonzero(alike[middle]).tolist())
+            yield Group(tuple(members), int(sizes[middle]), None if said is None else _nearest(said))
+        left &= distances[middle] > (_ALIKE if known else 2 * _ALIKE)
+
+
+def _nearest(said: Guess) -> tuple[str, float]:
+    name = min(said.distances, key=said.distances.__getitem__)
+    return name, round(said.distances[name], 2)
+
+
+def _is_strange(image: Image) -> bool:
+    """Whether it came unlike every domain."""
     said = (image.guessed or {}).get("domain")
     return said is not None and (said["unlike_all"] or said["name"] is None)
 
@@ -110,17 +122,24 @@ def accept_proposal(app: App, actor: Actor, proposal_id: int, spec: NewDomain) -
     """Makes the domain and sorts the proposal's images into it, save those that were sorted or deleted since."""
     require(actor, Role.TRAINER)
     with reading(app.database) as session:
-        proposal = _open(session, proposal_id)
+        numbers = _open(session, proposal_id).figures["images"]
         known = session.scalar(select(Domain).where(Domain.name == spec.name))
     # The same domain made already: an acceptance that broke off half-way goes on.
-    same = known is not None and (known.modality, known.classes) == (spec.modality, spec.classes)
+    same = known is not None and all(getattr(known, name) == value for name, value in spec.model_dump().items())
     domain = known if known is not None and same else create_domain(app, actor, spec)
-    for number in proposal.figures["images"]:
-        with reading(app.database) as session:
-            image = session.get_one(Image, number)
-        if image.domain_id is None and image.deleted_at is None:
-            assign_image(app, actor, number, spec.name)
+    for start in range(0, len(numbers), AT_ONCE):
+        _place_all(app, actor, proposal_id, numbers[start : start + AT_ONCE], domain)
     return _close(app, actor, proposal_id, ProposalState.ACCEPTED, domain)
+
+
+def _place_all(app: App, actor: Actor, proposal_id: int, numbers: Sequence[int], domain: Domain) -> None:
+    with writing(app.database) as session:
+        _open(session, proposal_id)
+        take_turns(session, domain)
+        for image in place(session, dict.fromkeys(numbers, domain)):
+            image.guessed = {key: value for key, value in (image.guessed or {}).items() if key != "domain"} or None
+            details = {"domain": domain.name}
+            record(session, actor.name, "image.assign", f"image/{image.id}", details, actor.request_id)
 
 
 def dismiss_proposal(app: App, actor: Actor, proposal_id: int) -> DomainProposal:
@@ -130,7 +149,10 @@ def dismiss_proposal(app: App, actor: Actor, proposal_id: int) -> DomainProposal
 
 
 def _propose(app: App, group: Group) -> DomainProposal | None:
+    """A new proposal of a group, or the open one that it made larger; None where that one has all of it."""
     with writing(app.database) as session:
+        # Of two processes that noticed the same images, the second waits here, and then finds the first one's proposal.
+        session.scalars(select(Image.id).where(Image.id.in_(group.images)).order_by(Image.id).with_for_update()).all()
         rows = select(DomainProposal).where(DomainProposal.state == ProposalState.PROPOSED)
         for known in session.scalars(rows.order_by(DomainProposal.id)):
             mine = set(known.figures["images"])
@@ -144,11 +166,6 @@ def _propose(app: App, group: Group) -> DomainProposal | None:
         session.flush()
         record(session, SYSTEM.name, "domain.propose", f"proposal/{row.id}", {"welds": group.welds})
         return row
-
-
-def _members(session: Session, state: ProposalState) -> set[int]:
-    rows = session.scalars(select(DomainProposal).where(DomainProposal.state == state))
-    return {number for row in rows for number in row.figures["images"]}
 
 
 def _find(session: Session, proposal_id: int) -> DomainProposal:
@@ -173,7 +190,9 @@ def _close(
         _open(session, proposal_id)
         still = (DomainProposal.id == proposal_id, DomainProposal.state == ProposalState.PROPOSED)
         values = {"state": state, "closed_by": actor.name, "closed_at": utc_now()}
-        changed(session, update(DomainProposal).where(*still).values(**values, domain_id=domain.id if domain else None))
+        closing = update(DomainProposal).where(*still).values(**values, domain_id=domain.id if domain else None)
+        if not changed(session, closing):
+            raise RefusedError(f"proposal {proposal_id} was closed at this moment; look at it again")
         details = {"state": state} | ({"domain": domain.name} if domain else {})
         record(session, actor.name, "domain.decide", f"proposal/{proposal_id}", details, actor.request_id)
         return _find(session, proposal_id)

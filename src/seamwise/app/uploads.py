@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from seamwise.app.actor import Actor, ForbiddenError, allows, require
@@ -32,8 +33,10 @@ from seamwise.tasks.states import UNFINISHED
 
 KEPT = timedelta(days=1)  # an unfinished upload, after its last piece
 KEPT_WHOLE = timedelta(days=7)
+_RELEASED = 500  # objects let go of in one statement
 _SWEPT = 20  # expired uploads let go of when a new one begins
 _TOKEN_LETTERS = 64
+_HOLDING = (UploadState.OPEN, UploadState.ASSEMBLING, UploadState.DONE)  # in which bytes may be kept
 
 
 class GoneError(NotFoundError):
@@ -41,11 +44,13 @@ class GoneError(NotFoundError):
 
 
 class AboutUpload(Spec):
-    """What is told of an upload. domain: import it into this one when it is whole, as a set of this format."""
+    """What is told of an upload. domain: import it into this one when it is whole, as a set of this format. metadata:
+    all that its sender wrote, given back as it came."""
 
     filename: Annotated[str, Field(max_length=1000)] | None = None
     domain: Name | None = None
     format: Literal["auto", "folder", "coco", "labelme"] = "auto"
+    metadata: Annotated[str, Field(max_length=8000)] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def most_bytes(app: App) -> int:
 
 
 def create_upload(app: App, actor: Actor, length: int, about: AboutUpload) -> Step:
-    """Begins an upload of `length` bytes; one without bytes is whole at once. TooLargeError beyond the limit."""
+    """Begins an upload of `length` bytes, at least one. TooLargeError beyond the limit."""
     require(actor, Role.INSPECTOR if about.domain is None else Role.TRAINER)
     if length > most_bytes(app):
         raise TooLargeError(f"{length / 1e9:.1f} GB, more than the {app.settings.max_upload_gb:g} GB of an upload")
@@ -92,9 +97,11 @@ def get_upload(app: App, actor: Actor, upload_id: str) -> Upload:
         return find_upload(session, actor, upload_id)
 
 
-def find_upload(session: Session, actor: Actor, upload_id: str) -> Upload:
-    """An upload of this actor (an admin sees all), within a transaction."""
-    upload = session.get(Upload, upload_id) if len(upload_id) <= _TOKEN_LETTERS else None
+def find_upload(session: Session, actor: Actor, upload_id: str, lock: bool = False) -> Upload:
+    """An upload of this actor (an admin sees all), within a transaction. lock: for one that ends it or lengthens its
+    time, so that no piece comes and no job ends between the look and the change."""
+    known = len(upload_id) <= _TOKEN_LETTERS
+    upload = session.get(Upload, upload_id, with_for_update=lock or None) if known else None
     if upload is None:
         raise NotFoundError(f"upload {upload_id[:_TOKEN_LETTERS]!r}: there is none of this name")
     if upload.created_by != actor.name and not allows(actor.role, Role.ADMIN):
@@ -151,7 +158,7 @@ def end_upload(app: App, actor: Actor, upload_id: str) -> None:
     """Gives an upload up; its bytes go. RefusedError while it is put together."""
     require(actor, Role.INSPECTOR)
     with shelf(app) as objects, writing(app.database) as session:
-        upload = find_upload(session, actor, upload_id)
+        upload = find_upload(session, actor, upload_id, lock=True)
         if _is_worked_on(session, upload):
             raise RefusedError(
                 f"upload {_shown(upload)}: it is being put together; wait until job {upload.job_id} ends"
@@ -161,18 +168,22 @@ def end_upload(app: App, actor: Actor, upload_id: str) -> None:
 
 
 def sweep(app: App) -> int:
-    """Lets go of some uploads whose time is over, and counts them."""
-    over = (Upload.state != UploadState.ABANDONED, Upload.expires_at < utc_now())
+    """Lets go of some uploads whose time is over, archives of exports among them, and counts them."""
+    over = (Upload.state.in_(_HOLDING), Upload.expires_at < utc_now())
     with reading(app.database) as session:
         found = session.scalars(select(Upload.id).where(*over).order_by(Upload.expires_at).limit(_SWEPT)).all()
-    if not found:
-        return 0
+    # One a transaction: a large one has thousands of pieces, and others want to write meanwhile.
+    return sum(_let_go_if_over(app, upload_id) for upload_id in found)
+
+
+def _let_go_if_over(app: App, upload_id: str) -> bool:
+    over = (Upload.id == upload_id, Upload.state.in_(_HOLDING), Upload.expires_at < utc_now())
     with shelf(app) as objects, writing(app.database) as session:
-        uploads = session.scalars(select(Upload).where(Upload.id.in_(found), *over)).all()
-        idle = [upload for upload in uploads if not _is_worked_on(session, upload)]
-        for upload in idle:
-            let_go(session, objects, upload)
-        return len(idle)
+        upload = session.scalar(select(Upload).where(*over).with_for_update(skip_locked=True))
+        if upload is None or _is_worked_on(session, upload):
+            return False
+        let_go(session, objects, upload)
+        return True
 
 
 def _is_worked_on(session: Session, upload: Upload) -> bool:
@@ -187,8 +198,25 @@ def let_go(session: Session, objects: Shelf, upload: Upload) -> None:
     if upload.object_sha256 is not None:
         gone.add(upload.object_sha256)
     upload.state, upload.object_sha256 = UploadState.ABANDONED, None
-    for sha256 in sorted(gone):
-        objects.release(release_object(session, sha256))
+    release_all(session, objects, sorted(gone))
+
+
+def release_all(session: Session, objects: Shelf, hashes: list[str]) -> None:
+    """As `release_object` for each, by hundreds where nothing else names them.
+
+    Others wait meanwhile for their turn to write, and an upload may have thousands of pieces.
+    """
+    session.flush()
+    for start in range(0, len(hashes), _RELEASED):
+        batch = StoredObject.sha256.in_(hashes[start : start + _RELEASED])
+        keys = session.scalars(select(StoredObject.key).where(batch)).all()
+        try:
+            with session.begin_nested():
+                changed(session, delete(StoredObject).where(batch))
+        except IntegrityError:
+            keys = [key for sha256 in hashes[start : start + _RELEASED] if (key := release_object(session, sha256))]
+        for key in keys:
+            objects.release(key)
 
 
 def use_up(session: Session, objects: Shelf, upload_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from seamwise.app.formats.archive import unpack
 from seamwise.app.limits import ArchiveLimits, TooLargeError, WrongTypeError
 from seamwise.errors import BadInputError
-from tests.app.hostile import ARCHIVES, entry, zipped
+from tests.app.hostile import ARCHIVES, entry, patched, zipped
 
 LIMITS = ArchiveLimits()
 
@@ -85,3 +86,24 @@ def test_a_size_that_lies_is_found_while_unpacking(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="damaged"):
         unpacked(data, tmp_path / "x")
     assert all(path.stat().st_size <= 10 for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_a_second_name_in_an_extra_field_leads_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python 3.13 on zipfile calls a member by its Unicode Path field, whatever the table's own name is."""
+    monkeypatch.setattr(zipfile.ZipInfo, "_decodeExtra", lambda self, *_crc: setattr(self, "filename", "../evil.png"))
+    with pytest.raises(BadInputError, match="another name"):
+        unpacked(zipped({"a.png": b"x"}), tmp_path / "x")
+    assert not (tmp_path / "evil.png").exists()
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    data = patched(zipped({"ü.png": b"x"}), "ü.png".encode(), 0, b"\xff\xfe")
+    with pytest.raises(BadInputError, match="no text"):
+        unpacked(data, tmp_path / "x")
+
+
+def test_an_entry_before_the_file(tmp_path: Path) -> None:
+    """The table claims to begin later than it does, so that its entries begin at negative places."""
+    data = patched(zipped({"a.png": b"x"}), b"PK\5\6", 16, struct.pack("<I", 5000))
+    with pytest.raises(BadInputError, match="damaged"):
+        unpacked(data, tmp_path / "x")

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from starlette.requests import ClientDisconnect
 
 from seamwise.app import pieces, uploads
@@ -19,6 +20,7 @@ from seamwise.app.files import fetch_bytes
 from seamwise.errors import RefusedError
 from seamwise.storage.columns import utc_now
 from seamwise.storage.database import reading, writing
+from seamwise.storage.faults import UnavailableError
 from seamwise.storage.tables import JobState, Role, StoredObject, Upload, UploadPart, UploadState
 from tests.app.jobs import work
 from tests.app.pictures import make_domain, picture
@@ -71,6 +73,27 @@ def test_what_is_spoken(api: Caller) -> None:
     for headers in ({}, {"Tus-Resumable": "0.2.2"}):
         refused = api.post("/uploads", headers={"Upload-Length": "5"} | headers)
         assert (refused.status_code, refused.headers["Tus-Version"]) == (412, "1.0.0")
+
+
+def test_what_the_sender_wrote_is_given_back(api: Caller) -> None:
+    written = f"filename {b64('set.zip')},is_confidential, relativePath {b64('a/b')}"
+    answer = api.post("/uploads", headers=TUS | {"Upload-Length": "5", "Upload-Metadata": written})
+    where = answer.headers["Location"].removeprefix(V1)
+    assert api.head(where, headers=TUS).headers["Upload-Metadata"] == written
+    assert "Upload-Metadata" not in api.head(begin(api, 5), headers=TUS).headers
+
+
+def test_every_answer_says_the_version(api: Caller, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = begin(api, 5)
+    for answer in (send(api, where, -1, b"x"), send(api, where, 3, b"x"), api.head("/uploads/none", headers=TUS)):
+        assert (answer.status_code >= 400, answer.headers["Tus-Resumable"]) == (True, "1.0.0")
+
+    def away(*_: object) -> None:
+        raise UnavailableError("the database does not answer")
+
+    monkeypatch.setattr(uploads, "find_upload", away)
+    answer = api.head(where, headers=TUS)
+    assert (answer.status_code, answer.headers["Tus-Resumable"], answer.headers["Retry-After"]) == (503, "1.0.0", "5")
 
 
 def test_a_file_in_pieces_is_put_together(api: Caller, app: App) -> None:
@@ -262,6 +285,25 @@ def test_an_upload_that_is_put_together_is_left_alone(api: Caller, app: App) -> 
     assert uploads.sweep(app) == 0
     assert api.delete(where, headers=TUS).status_code == 409
     assert work(app).state is JobState.SUCCEEDED
+
+
+def test_many_pieces_are_let_go_of_together(api: Caller, app: App) -> None:
+    """Others wait meanwhile for their turn to write. One piece that something else names stays, and it alone."""
+    where, other = begin(api, 100), begin(api, 100)
+    for place in range(10):
+        send(api, where, place, bytes([place]))
+    send(api, other, 0, bytes([7]))
+    asked: list[str] = []
+    event.listen(app.database, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    assert api.delete(where, headers=TUS).status_code == 204
+    assert rows(app) == (1, 1)
+    assert len(keys(app)) == 1
+    for place in range(1, 10):
+        send(api, other, place, bytes([place]))
+    asked.clear()
+    api.delete(other, headers=TUS)
+    assert sum("DELETE FROM object" in statement for statement in asked) == 1
+    assert (rows(app), keys(app)) == ((0, 0), set())
 
 
 def test_two_at_the_same_place(api: Caller, app: App) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,17 +15,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seamwise.app.actor import SYSTEM
 from seamwise.app.annotations import annotate
 from seamwise.app.app import App
 from seamwise.app.entries import entries
 from seamwise.app.exports import NewExport, find_export, start_export
-from seamwise.app.files import fetch_bytes
+from seamwise.app.files import fetch_bytes, shelf
+from seamwise.app.images import ImageAbout, delete_image, receive
 from seamwise.app.imports import ImportSpec, start_import
 from seamwise.app.snapshots import NewSnapshot, create_snapshot
-from seamwise.errors import NotFoundError, RefusedError
-from seamwise.storage.database import reading
+from seamwise.app.uploads import AboutUpload, add_pieces, create_upload, sweep
+from seamwise.errors import BadInputError, NotFoundError, RefusedError
+from seamwise.storage.columns import utc_now
+from seamwise.storage.database import reading, writing
 from seamwise.storage.object_store import read_whole
-from seamwise.storage.tables import Annotation, AuditEvent, Image, Job, JobState, Origin, Side
+from seamwise.storage.tables import Annotation, AuditEvent, Image, Job, JobState, Origin, Side, Upload
 from seamwise.vision.domain import write_domain_yaml
 from seamwise.vision.images import read_mask, write_image
 from tests.app.hostile import zipped
@@ -183,6 +188,47 @@ def test_a_stop_comes_before_anything_is_kept(app: App, tmp_path: Path) -> None:
         assert session.query(Image).count() == 0
 
 
+def test_a_picture_that_was_deleted_ends_an_import_before_anything_is_kept(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seamwise.app.intake._BATCH", 1)
+    make_domain(app, classes=CLASSES, ignore=255)
+    root = folder_set(tmp_path / "set")
+    image = receive(app, TRAINER, root / "images" / "film_2.png", ImageAbout(domain="steel"))
+    delete_image(app, SYSTEM, image.id)
+    job = imported(app, root)
+    assert job.state is JobState.FAILED
+    assert f"images/film_2.png (image {image.id}): deleted here" in str(job.error)
+    with reading(app.database) as session:
+        assert session.query(Image).count() == 1
+    (root / "images" / "film_2.png").unlink()
+    (root / "masks" / "film_2.png").unlink()
+    (root / "train.txt").unlink()
+    assert imported(app, root).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("group", ["w" * 501, "w\0"])
+def test_a_group_that_no_picture_can_have(app: App, tmp_path: Path, group: str) -> None:
+    make_domain(app, classes=CLASSES, ignore=255)
+    root = folder_set(tmp_path / "set")
+    (root / "index.csv").write_text(f"stem,group\nfilm_3,{group}\n")
+    job = imported(app, root)
+    assert job.state is JobState.FAILED
+    assert "images/film_3.png: " in str(job.error)
+    assert "group" in str(job.error)
+    with reading(app.database) as session:
+        assert session.query(Image).count() == 0
+
+
+def test_the_set_tells_the_size_of_a_pixel(app: App, tmp_path: Path) -> None:
+    make_domain(app, classes=CLASSES, ignore=255)
+    root = folder_set(tmp_path / "set")
+    write_domain_yaml(root, name="mine", modality="x", classes=CLASSES, ignore=255, pitch_mm=0.05)
+    imported(app, root)
+    with reading(app.database) as session:
+        assert {image.pitch_mm for image in session.query(Image)} == {0.05}
+
+
 # --- there and back
 
 
@@ -248,6 +294,75 @@ def test_exports_that_are_none(app: App) -> None:
             find_export(app, TRAINER, *numbers)
     with pytest.raises(NotFoundError):
         start_export(app, TRAINER, 99, NewExport())
+
+
+def packed(app: App) -> tuple[int, Job]:
+    """A snapshot's number, and the job that exported it."""
+    make_domain(app)
+    labelled(app, 2)
+    snapshot = create_snapshot(app, TRAINER, NewSnapshot(domains=("steel",)))
+    start_export(app, TRAINER, snapshot.id, NewExport())
+    return snapshot.id, work(app)
+
+
+def past_its_time(app: App, job: Job) -> None:
+    with writing(app.database) as session:
+        session.query(Upload).filter_by(job_id=job.id).update({"expires_at": utc_now() - timedelta(seconds=1)})
+
+
+def test_an_archive_is_kept_for_a_week(app: App) -> None:
+    number, job = packed(app)
+    before = {found.key for found in app.objects.listed()}
+    stored = find_export(app, TRAINER, number, job.id)
+    with reading(app.database) as session:
+        kept = session.query(Upload).one().expires_at - utc_now()
+    assert timedelta(days=6.9) < kept <= timedelta(days=7)
+    past_its_time(app, job)
+    with pytest.raises(NotFoundError, match=rf"after 7 days; export snapshot {number} again"):
+        find_export(app, TRAINER, number, job.id)
+    again = start_export(app, TRAINER, number, NewExport())  # sweeps
+    assert {found.key for found in app.objects.listed()} == before - {stored.key}
+    assert work(app).state is JobState.SUCCEEDED
+    assert find_export(app, TRAINER, number, again.id).sha256 == stored.sha256
+    with pytest.raises(NotFoundError, match="export snapshot"):
+        find_export(app, TRAINER, number, job.id)
+
+
+def test_equal_archives_are_kept_each_for_its_own_time(app: App) -> None:
+    number, first = packed(app)
+    start_export(app, TRAINER, number, NewExport())
+    second = work(app)
+    past_its_time(app, first)
+    assert sweep(app) == 1
+    assert read_whole(app.objects, find_export(app, TRAINER, number, second.id))
+
+
+def test_a_long_table_of_contents_is_left_to_the_job(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_domain(app)
+    data = zipped({"../evil.png": picture()})
+    upload = create_upload(app, TRAINER, len(data), AboutUpload()).upload
+    with shelf(app) as objects:
+        add_pieces(app, TRAINER, objects, upload.id, 0, [objects.put([data])])
+    work(app)
+    spec = ImportSpec(domain="steel", upload=upload.id)
+    with pytest.raises(BadInputError, match="leads elsewhere"):
+        start_import(app, TRAINER, spec)
+    monkeypatch.setattr("seamwise.app.imports._SHORT", 10)
+    start_import(app, TRAINER, spec)
+    assert "leads elsewhere" in str(work(app).error)
+
+
+def test_an_archive_outlives_its_own_import(app: App) -> None:
+    """Sent back to where it was made, it shares its bytes with the upload, which the import uses up."""
+    number, job = packed(app)
+    data = read_whole(app.objects, find_export(app, TRAINER, number, job.id))
+    upload = create_upload(app, TRAINER, len(data), AboutUpload(domain="steel")).upload
+    with shelf(app) as objects:
+        add_pieces(app, TRAINER, objects, upload.id, 0, [objects.put([data])])
+    for _ in ("put together", "imported"):
+        done = work(app)
+        assert done.state is JobState.SUCCEEDED, done.error
+    assert read_whole(app.objects, find_export(app, TRAINER, number, job.id)) == data
 
 
 # --- what other tools write

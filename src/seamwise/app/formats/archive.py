@@ -32,10 +32,14 @@ def opened(file: BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[zipfile.ZipF
     Nothing is unpacked. Raises WrongTypeError for what is no zip, TooLargeError beyond a limit, BadInputError for
     names, links and entries that a set does not need.
     """
-    _check_table(file, limits)
+    end, length = find_table(file, limits)
+    file.seek(end - length)  # right before its end: an archive may have something in front of it
+    _count_entries(file.read(length), limits)
     try:
         with zipfile.ZipFile(file) as archive:
             yield archive, _checked(archive.infolist(), file.seek(0, 2), limits)
+    except UnicodeDecodeError as error:
+        raise BadInputError("the archive has a name that is no text; rename it, and make the archive again") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError) as error:
         raise BadInputError(f"the archive is damaged ({error}); make or send it again") from error
 
@@ -59,8 +63,8 @@ def unpack(
                     done(written, total)
 
 
-def _check_table(file: BinaryIO, limits: ArchiveLimits) -> None:
-    """Counts the entries in the table of contents before it is read into memory as a whole."""
+def find_table(file: BinaryIO, limits: ArchiveLimits) -> tuple[int, int]:
+    """Where an archive's table of contents ends, and how many bytes it has; none of it is read."""
     size = file.seek(0, 2)
     file.seek(max(0, size - _COMMENT - 22))
     tail = file.read()
@@ -83,11 +87,11 @@ def _check_table(file: BinaryIO, limits: ArchiveLimits) -> None:
         raise TooLargeError(f"the archive's table of contents has {length / 1e6:.0f} MB; send it in several archives")
     if length > end:
         raise BadInputError("the archive is cut short; send it again")
-    file.seek(end - length)  # right before its end: an archive may have something in front of it
-    _count_entries(file.read(length), limits)
+    return end, length
 
 
 def _count_entries(table: bytes, limits: ArchiveLimits) -> None:
+    """Counts the entries before each becomes an object in memory."""
     at = count = 0
     while table[at : at + 4] == _ENTRY and at + 46 <= len(table):
         count += 1
@@ -112,6 +116,8 @@ def _checked(members: list[zipfile.ZipInfo], size: int, limits: ArchiveLimits) -
     total = sum(member.file_size for member in files)
     if total > limits.total_bytes:
         raise TooLargeError(f"the archive unpacks to {total / 1e9:.1f} GB, more than {limits.total_bytes / 1e9:.1f} GB")
+    if any(member.header_offset < 0 for member in files):
+        raise BadInputError("the archive is damaged (an entry begins before the file does); make or send it again")
     if sum(member.compress_size for member in files) > size:
         raise BadInputError("the archive's entries overlap; make it again")
     if not files:
@@ -123,6 +129,8 @@ def _plain_path(member: zipfile.ZipInfo, limits: ArchiveLimits) -> PurePosixPath
     name = member.orig_filename
     shown = name[:200]
     path = PurePosixPath(name)
+    if member.filename != name:  # a second name in an extra field, by which newer Pythons call the member
+        raise BadInputError(f"{shown!r} in the archive: it has another name too, {member.filename[:200]!r}; rename it")
     if not name or any(ord(letter) < 32 for letter in name) or "\\" in name or ":" in name:
         raise BadInputError(f"{shown!r} in the archive: a name with \\, : or control characters; rename it")
     if path.is_absolute() or any(part in ("", ".", "..") for part in name.rstrip("/").split("/")):

@@ -8,7 +8,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from seamwise.app.formats.found import Found, Ids, Item, pictures_of
+import yaml
+
+from seamwise.app.formats.found import Found, Ids, Item, check_small, is_text, pictures_of
 from seamwise.app.pictures import PictureLimits, look_at_mask
 from seamwise.errors import BadInputError
 from seamwise.storage.tables import Side
@@ -16,11 +18,20 @@ from seamwise.vision.domain_table import read_table, read_text
 from seamwise.vision.domain_yaml import Description, read_domain_yaml
 
 _NOT_NAMED = 256  # every value a mask can hold
+# Bytes of the files that are parsed as a whole, with room for as many pictures as an archive may hold.
+_LARGEST = {"domain.yaml": 1 << 20, "index.csv": 64 << 20} | {f"{side}.txt": 64 << 20 for side in Side}
 
 
 def read_folder(root: Path, limits: PictureLimits) -> Found:
     """The set of a domain's folder."""
+    for name, most in _LARGEST.items():
+        if (root / name).exists():
+            check_small(root / name, name, most)
+    if (root / "domain.yaml").exists():
+        _refuse_aliases(root / "domain.yaml")
     about = read_domain_yaml(root / "domain.yaml")
+    if about is not None and not all(is_text(name) for name in about.classes):
+        raise BadInputError("domain.yaml: `classes` has a name that is no text; write it anew")
     images, masks = pictures_of(root / "images"), pictures_of(root / "masks")
     if not images:
         raise BadInputError("images/: no pictures (.png, .tif, .jpg); put them there")
@@ -42,6 +53,16 @@ def read_folder(root: Path, limits: PictureLimits) -> Found:
     if about is None:
         return Found("folder", items)
     return Found("folder", items, about.classes, about.ignore, about.pitch_mm)
+
+
+def _refuse_aliases(path: Path) -> None:
+    """Ten lists, each ten times the one before, are a few hundred bytes, and gigabytes where a message shows them."""
+    try:
+        aliases = any(isinstance(token, yaml.AliasToken) for token in yaml.scan(read_text(path)))
+    except yaml.YAMLError:
+        return  # its reader says where
+    if aliases:
+        raise BadInputError(f"{path}: an alias (`*name`) stands for something else in it; write that out")
 
 
 def read_pictures(root: Path) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -69,12 +70,34 @@ def plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def read_small(path: Path, name: str) -> bytes:
-    """The bytes of an annotation file, which is parsed as a whole."""
+def check_small(path: Path, name: str, most: int = LARGEST_JSON) -> None:
+    """Raises TooLargeError for a file of more bytes than are read into memory as a whole."""
     size = path.stat().st_size
-    if size > LARGEST_JSON:
-        raise TooLargeError(f"{name}: {size / 1e6:.0f} MB of annotations, more than {LARGEST_JSON / 1e6:.0f}; split it")
-    return path.read_bytes()
+    if size > most:
+        raise TooLargeError(f"{name}: {size / 1e6:.0f} MB, more than {most / 1e6:.0f} of such a file; split the set")
+
+
+def read_json(path: Path, name: str) -> Any:
+    """An annotation file, parsed as a whole."""
+    check_small(path, name)
+    try:
+        return json.loads(path.read_bytes(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadInputError(f"{name}: it is not JSON ({error}); save it again") from error
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def check_size(told: tuple[Any, Any], size: tuple[int, int], where: str) -> None:
+    """Raises BadInputError where a file says another (height, width) than its picture has: its areas would lie
+    elsewhere. Tools that know no size leave it out, or write 0."""
+    if all(type(number) is int and number > 0 for number in told) and told != size:
+        raise BadInputError(
+            f"{where}: drawn on {told[1]} x {told[0]} pixels, but the picture has {size[1]} x {size[0]}; "
+            "add the picture that it was drawn on"
+        )
 
 
 def field(content: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
@@ -82,4 +105,15 @@ def field(content: Any, key: str, kind: type | tuple[type, ...], where: str) -> 
     value = content.get(key) if isinstance(content, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool):
         raise BadInputError(f"{where}: `{key}` is missing or of the wrong kind")
+    if isinstance(value, str) and not is_text(value):
+        raise BadInputError(f"{where}: `{key}` is {value[:60]!a}, which is no text; write it anew")
     return value
+
+
+def is_text(value: str) -> bool:
+    """Whether every database can hold it: no NUL, no half of a pair of surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value

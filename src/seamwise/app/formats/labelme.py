@@ -7,12 +7,11 @@ Its own description: the fields `shapes` (each `label`, `points`, `shape_type`, 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seamwise.app.formats.coco import IGNORE
-from seamwise.app.formats.found import IGNORED, Found, Ids, Item, field, inside, plain, read_small
-from seamwise.app.formats.shapes import Flags, fill_polygon
+from seamwise.app.formats.found import IGNORED, Found, Ids, Item, check_size, field, inside, plain, read_json
+from seamwise.app.formats.shapes import Patch, fill_polygon
 from seamwise.app.pictures import PictureLimits, look_at_mask
 from seamwise.errors import BadInputError
 from seamwise.vision.components import find_components
@@ -40,23 +39,25 @@ def is_labelme(content: object) -> bool:
     return isinstance(content, dict) and {"shapes", "imagePath"} <= content.keys()
 
 
-def read_labelme(root: Path, contents: Mapping[str, Any], limits: PictureLimits, scratch: Path) -> Found:
-    """The set of LabelMe files, by name, without `imageData`. Classes are numbered by their names' order.
+def read_labelme(root: Path, contents: Iterable[tuple[str, Any]], limits: PictureLimits, scratch: Path) -> Found:
+    """The set of LabelMe files, each with its name, of which none is kept in memory: they are read again to be drawn.
 
-    scratch: a folder for pictures that are within their files.
+    Classes are numbered by their names' order. scratch: a folder for pictures that are within their files.
     """
-    labels = sorted({label for name, content in contents.items() for label in _labels(content, name)} - {IGNORE})
+    named: set[str] = set()
+    pictures: dict[Path, str] = {}
+    for name, content in contents:
+        named.update(_labels(content, name))
+        path = _beside(root, name, content) or _within(name, content, scratch)
+        if path in pictures:
+            raise BadInputError(f"{name}: {pictures[path]} describes {path.name!r} too; remove one of them")
+        pictures[path] = name
+    labels = sorted(named - {IGNORE})
     if len(labels) > 254:
         raise BadInputError(f"{len(labels)} labels; at most 254 fit into a mask")
     numbers = {label: place for place, label in enumerate(labels, 1)} | {IGNORE: IGNORED}
-    items: dict[Path, Item] = {}
-    for name, content in contents.items():
-        path = _beside(root, name, content) or _within(root, name, scratch)
-        if path in items:
-            raise BadInputError(f"{name}: another file describes {path.name!r} too; remove one of them")
-        draw = partial(_draw, content["shapes"], numbers, name, limits)
-        items[path] = Item(name, path, draw)
-    return Found("labelme", tuple(items.values()), ("background", *labels), IGNORED)
+    items = (Item(name, path, partial(_draw, root / name, numbers, name, limits)) for path, name in pictures.items())
+    return Found("labelme", tuple(items), ("background", *labels), IGNORED)
 
 
 def _labels(content: Any, where: str) -> list[str]:
@@ -78,37 +79,40 @@ def _beside(root: Path, name: str, content: Any) -> Path | None:
     return next((place for place in places if plain(place)), None)
 
 
-def _within(root: Path, name: str, scratch: Path) -> Path:
+def _within(name: str, content: Any, scratch: Path) -> Path:
     """The picture that a file holds, written to a file of its own."""
-    data = json.loads(read_small(root / name, name)).get("imageData")
+    data = content.get("imageData")
     if not isinstance(data, str):
         raise BadInputError(f"{name}: no picture of the name in `imagePath` beside it, and none within it; add it")
     path = scratch / hashlib.sha256(name.encode()).hexdigest()
     try:
         path.write_bytes(base64.b64decode(data, validate=True))
-    except binascii.Error as error:
-        raise BadInputError(f"{name}: `imageData` is damaged") from error
+    except ValueError as error:
+        raise BadInputError(f"{name}: `imageData` is damaged; put the picture beside the file") from error
     return path
 
 
-def _draw(
-    shapes: list[Any], numbers: Mapping[str, int], where: str, limits: PictureLimits, size: tuple[int, int]
-) -> Ids:
+def _draw(path: Path, numbers: Mapping[str, int], where: str, limits: PictureLimits, size: tuple[int, int]) -> Ids:
+    content = read_json(path, where)
     ids = np.zeros(size, dtype=np.uint8)
-    for shape in shapes:
+    if not numbers.keys() >= set(_labels(content, where)):
+        raise BadInputError(f"{where}: it changed while it was imported; import the set again")
+    check_size((content.get("imageHeight"), content.get("imageWidth")), size, where)
+    for place, shape in enumerate(content["shapes"], 1):
+        here = f"{where}, shape {place} ({shape['label'][:40]!r})"
         try:
-            ids[_area(shape, size, limits)] = numbers[shape["label"]]
+            _area(shape, size, limits).paint(ids, numbers[shape["label"]])
         except BadInputError as error:
-            raise BadInputError(f"{where}: {error}") from error
+            raise BadInputError(f"{here}: {error}") from error
         except (TypeError, ValueError, OverflowError) as error:
-            raise BadInputError(f"{where}: a shape whose points are no places in the picture") from error
+            raise BadInputError(f"{here}: its points are no places in the picture; draw it again") from error
     return ids
 
 
-def _area(shape: Any, size: tuple[int, int], limits: PictureLimits) -> Flags:
+def _area(shape: Any, size: tuple[int, int], limits: PictureLimits) -> Patch:
     points = [(float(x), float(y)) for x, y in field(shape, "points", list, "a shape")]
     match shape.get("shape_type", "polygon"), len(points):
-        case "polygon", _:
+        case ("polygon", _) | ("rectangle", 4):  # some tools write all its corners
             return fill_polygon(points, size)
         case "rectangle", 2:
             (x0, y0), (x1, y1) = points
@@ -124,22 +128,21 @@ def _area(shape: Any, size: tuple[int, int], limits: PictureLimits) -> Flags:
             raise BadInputError(f"a shape of the kind {str(kind)[:40]!r} with {count} points; draw it as {_KINDS}")
 
 
-def _small_mask(text: str, corner: tuple[float, float], size: tuple[int, int], limits: PictureLimits) -> Flags:
+def _small_mask(text: str, corner: tuple[float, float], size: tuple[int, int], limits: PictureLimits) -> Patch:
     """A mask of its own size, whose first pixel is at `corner`."""
-    with tempfile.TemporaryDirectory(prefix="seamwise-") as folder:
-        path = Path(folder) / "mask.png"
-        try:
-            path.write_bytes(base64.b64decode(text, validate=True))
-        except binascii.Error as error:
-            raise BadInputError("a shape's mask is damaged") from error
-        small = look_at_mask(path, "a shape's mask", limits, 256, None, None)
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise BadInputError("its mask is damaged; draw it again") from error
+    with tempfile.NamedTemporaryFile(prefix="seamwise-") as file:
+        file.write(data)
+        file.flush()
+        small = look_at_mask(Path(file.name), "its mask", limits, 256, None, None)
     left, top = round(corner[0]), round(corner[1])
     height, width = small.shape
     if left < 0 or top < 0 or top + height > size[0] or left + width > size[1]:
-        raise BadInputError("a shape's mask reaches out of the picture")
-    area = np.zeros(size, dtype=bool)
-    area[top : top + height, left : left + width] = small > 0
-    return area
+        raise BadInputError("its mask reaches out of the picture; draw it again")
+    return Patch(top, left, small > 0)
 
 
 def write_labelme(domain: Domain) -> Path:

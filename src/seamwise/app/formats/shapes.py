@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,28 @@ from numpy.typing import NDArray
 from seamwise.errors import BadInputError
 
 Flags = NDArray[np.bool_]
+Places = NDArray[np.intp]
 _MOST_VERTICES = 100_000
 _FARTHEST = 1e6
 
 
-def fill_polygon(points: Sequence[tuple[float, float]], size: tuple[int, int]) -> Flags:
-    """The pixels of a polygon, points (x, y) in pixels, at a size (height, width)."""
+@dataclass(frozen=True)
+class Patch:
+    """A part of a picture: flags (h, w) whose first pixel is in row `top`, column `left`. A picture has many areas, and
+    what each costs must not grow with the picture."""
+
+    top: int
+    left: int
+    flags: Flags
+
+    def paint(self, ids: NDArray[np.uint8], number: int) -> None:
+        """Writes a class id into a mask (H, W)."""
+        height, width = self.flags.shape
+        ids[self.top : self.top + height, self.left : self.left + width][self.flags] = number
+
+
+def fill_polygon(points: Sequence[tuple[float, float]], size: tuple[int, int]) -> Patch:
+    """The pixels of a polygon, points (x, y) in pixels, at a size (height, width); what is outside is left out."""
     if not 3 <= len(points) <= _MOST_VERTICES:
         raise BadInputError(f"a polygon has {len(points)} points; it needs 3 to {_MOST_VERTICES}")
     if not all(math.isfinite(value) and abs(value) <= _FARTHEST for point in points for value in point):
@@ -37,9 +54,7 @@ def fill_polygon(points: Sequence[tuple[float, float]], size: tuple[int, int]) -
         crossing = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
         columns = np.clip(np.ceil(crossing - 0.5), left, right).astype(np.intp)
         turns[rows - first, columns - left] ^= 1  # an edge crosses each row once
-    area = np.zeros(size, dtype=bool)
-    area[first:last, left:right] = np.bitwise_xor.accumulate(turns[:, :-1], axis=1)
-    return area
+    return Patch(first, left, np.bitwise_xor.accumulate(turns[:, :-1], axis=1).astype(bool))
 
 
 def _span(places: Iterable[float]) -> tuple[int, int]:
@@ -48,22 +63,26 @@ def _span(places: Iterable[float]) -> tuple[int, int]:
     return math.floor(min(found)), math.ceil(max(found))
 
 
-def run_lengths(flags: Flags) -> list[int]:
-    """COCO's uncompressed run lengths of an area: down the columns, beginning with pixels outside."""
-    flat = flags.ravel(order="F")
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
-    return [0, *counts] if flat[0] else counts
+def run_lengths(rows: Places, columns: Places, size: tuple[int, int]) -> list[int]:
+    """COCO's uncompressed run lengths of an area's pixels, at least one, at a size (height, width): down the columns,
+    beginning with pixels outside."""
+    height, width = size
+    places = np.sort(columns * height + rows)
+    ends = np.flatnonzero(np.diff(places) != 1)
+    runs = np.stack([places[[0, *(ends + 1)]], places[[*ends, -1]] + 1], axis=1)
+    counts: list[int] = np.diff(runs.ravel(), prepend=0, append=height * width).tolist()
+    return counts if counts[-1] else counts[:-1]
 
 
-def from_run_lengths(counts: Sequence[int], size: tuple[int, int]) -> Flags:
-    """The area of COCO's run lengths at a size (height, width)."""
+def filled_runs(counts: Sequence[int], size: tuple[int, int]) -> list[tuple[int, int]]:
+    """The area of COCO's run lengths at a size (height, width): stretches [start, end) of its pixels, counted down the
+    columns."""
     height, width = size
     runs = np.asarray(counts, dtype=np.int64)
     if runs.ndim != 1 or (runs < 0).any() or (runs > height * width).any() or int(runs.sum()) != height * width:
         raise BadInputError(f"run lengths do not fill {width} x {height} pixels")
-    inside = np.arange(len(runs)) % 2 == 1
-    return np.repeat(inside, runs).reshape((height, width), order="F")
+    ends = np.cumsum(runs).tolist()
+    return list(zip(ends[::2], ends[1::2], strict=False))
 
 
 def unpacked_counts(text: str) -> list[int]:

@@ -70,7 +70,10 @@ class Review(Numbered, Row):
 
 
 class Upload(Row):
-    """A file that comes in pieces; id: a random token; received: bytes so far, on which the next piece compares."""
+    """A file that comes in pieces, or an export's archive.
+
+    id: a random token, or `export-<job>`; received: bytes so far, on which the next piece compares.
+    """
 
     __tablename__ = "upload"
     __table_args__ = (

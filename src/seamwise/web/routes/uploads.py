@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -21,11 +22,12 @@ from seamwise.errors import BadInputError, SeamwiseError
 from seamwise.storage.rows import LARGEST_ID
 from seamwise.storage.tables import Upload
 from seamwise.web.asking import ActorOf, AppOf
-from seamwise.web.problems import MEDIA_TYPE, ProblemResponse, request_id_of, status_of
+from seamwise.web.problems import MEDIA_TYPE, ProblemResponse, request_id_of
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,expiration,checksum,termination"
 OF_PIECES = "application/offset+octet-stream"
+_KNOWN = ("filename", "domain", "format")  # of the metadata
 
 
 class TusRoute(APIRoute):
@@ -41,7 +43,7 @@ class TusRoute(APIRoute):
             else:
                 try:
                     response = await handle(request)
-                except SeamwiseError as error:
+                except (SeamwiseError, RequestValidationError) as error:
                     response = _problem(request, error)
             response.headers["Tus-Resumable"] = VERSION
             return response
@@ -49,17 +51,17 @@ class TusRoute(APIRoute):
         return handler
 
 
-def _problem(request: Request, error: SeamwiseError) -> Response:
-    """TUS has two statuses of its own; all others are as everywhere."""
+def _problem(request: Request, error: Exception) -> Response:
+    """TUS has two statuses of its own; all others are answered as everywhere."""
     if isinstance(error, ChecksumError):
         response = ProblemResponse(422, str(error), request_id=request_id_of(request))
         response.status_code = 460
         return response
     if isinstance(error, GoneError):
         return ProblemResponse(410, str(error), request_id=request_id_of(request))
-    if status_of(error) >= 500:
-        raise error  # logged, and told when to try again, where all errors are
-    return ProblemResponse(status_of(error), str(error), request_id=request_id_of(request))
+    handlers = request.app.exception_handlers
+    answer: Response = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)(request, error)
+    return answer
 
 
 router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=TusRoute)
@@ -109,6 +111,8 @@ def state(app: AppOf, actor: ActorOf, upload_id: UploadId, tus_resumable: TusRes
     """How many bytes are there: where the next piece begins."""
     upload = uploads.get_upload(app, actor, upload_id)
     headers = {"Upload-Length": str(upload.length), "Cache-Control": "no-store", **_state(upload)}
+    if (metadata := AboutUpload.model_validate(upload.about).metadata) is not None:
+        headers["Upload-Metadata"] = metadata
     return Response(status_code=204, headers=headers)
 
 
@@ -190,10 +194,10 @@ def _state(upload: Upload) -> dict[str, str]:
 
 def _about(metadata: str) -> AboutUpload:
     """The fields that we know; clients send others of their own."""
-    told: dict[str, str] = {}
+    told: dict[str, str] = {"metadata": metadata} if metadata else {}
     for pair in filter(None, metadata.split(",")):
         key, _, encoded = pair.strip().partition(" ")
-        if key in AboutUpload.model_fields:
+        if key in _KNOWN:
             try:
                 told[key] = base64.b64decode(encoded, validate=True).decode("utf-8")
             except (binascii.Error, ValueError) as error:

@@ -9,11 +9,10 @@ from sqlalchemy.orm import Session
 
 from seamwise.app.files import shelf
 from seamwise.app.imports import ImportSpec, enqueue_import
-from seamwise.app.uploads import KEPT_WHOLE, AboutUpload, drop_parts, parts_of
+from seamwise.app.uploads import KEPT_WHOLE, AboutUpload, drop_parts, parts_of, release_all
 from seamwise.errors import RefusedError
 from seamwise.storage.columns import utc_now
 from seamwise.storage.database import reading
-from seamwise.storage.object_rows import release_object
 from seamwise.storage.object_store import Stored, verified
 from seamwise.storage.tables import Job, Upload, UploadState
 from seamwise.worker.turn import Turn
@@ -36,8 +35,7 @@ def work(turn: Turn) -> None:
             row = session.get_one(Upload, upload_id)
             objects.commit(session, whole)
             row.object_sha256, row.state, row.expires_at = whole.sha256, UploadState.DONE, utc_now() + KEPT_WHOLE
-            for sha256 in sorted(drop_parts(session, upload_id)):
-                objects.release(release_object(session, sha256))
+            release_all(session, objects, sorted(drop_parts(session, upload_id)))
             about = AboutUpload.model_validate(row.about)
             then = []
             if about.domain is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from seamwise.app.exports import lay_out, pack
+from seamwise.app.exports import keep_archive, lay_out, pack
 from seamwise.app.files import shelf
 from seamwise.app.snapshots import load_domains
 from seamwise.storage.tables import Job
@@ -32,6 +32,7 @@ def work(turn: Turn) -> None:
 
         def write(session: Session, job: Job) -> dict[str, Any]:
             objects.commit(session, stored)
+            keep_archive(session, job, stored)
             return {"object": stored.sha256, "bytes": stored.size, "images": images}
 
         turn.finish(write)
