@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from scipy import ndimage
@@ -75,7 +76,8 @@ def serving(folder: Path, **settings: str) -> Iterator[Service]:
         said = next((line for line in process.stdout if line.startswith(STARTED)), None)
         if said is None:
             raise SystemExit("the service ended before it answered")
-        yield Service(process, folder, said.removeprefix(STARTED).strip(), (folder / "admin.key").read_text().strip())
+        host = urlsplit(said.removeprefix(STARTED).strip()).netloc
+        yield Service(process, folder, f"http://{host}", (folder / "admin.key").read_text().strip())
     finally:
         process.terminate()
         process.wait(60)
