@@ -12,8 +12,9 @@ from seamwise.experiments.tables import made_with
 
 
 def head(name: str) -> dict[str, Any]:
-    """With what every result begins."""
-    return {"name": name, "command": " ".join(["python", *sys.argv]), "versions": versions()}
+    """With what every result begins. Addresses, which have passwords, are left out of the command."""
+    words = ["URL" if "://" in word else word for word in sys.argv]
+    return {"name": name, "command": " ".join(["python", *words]), "versions": versions()}
 
 
 def told(result: dict[str, Any]) -> str:
