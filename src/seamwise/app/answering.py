@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ from seamwise.app.models import find_version
 from seamwise.app.pictures import Looked, PictureLimits, check_header
 from seamwise.errors import BadInputError
 from seamwise.quality.extractor import extract
-from seamwise.serving import Engine, mask_of
+from seamwise.serving import Engine, at_size, mask_of
 from seamwise.settings import Settings
 from seamwise.storage.object_store import Stored
 from seamwise.storage.tables import Prediction
 from seamwise.vision.images import read_image, to_float
+from seamwise.vision.raster import Pixels
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,11 @@ class Predicted:
     mask: bytes
 
 
-def show(path: Path, name: str, settings: Settings) -> Shown:
-    """Looks at a picture file. Raises WrongTypeError, TooLargeError and BadInputError, all under that name."""
+def show(path: Path, name: str, settings: Settings) -> tuple[Shown, Pixels]:
+    """Looks at a picture file: what it is, and its pixels (H, W, C).
+
+    Raises WrongTypeError, TooLargeError and BadInputError, all under that name.
+    """
     kind = check_header(path, name, PictureLimits.of(settings))
     with _named(path, name):
         image = read_image(path)
@@ -60,13 +64,25 @@ def show(path: Path, name: str, settings: Settings) -> Shown:
     for chunk in chunks_of(path):
         digest.update(chunk)
     looked = Looked(kind, width, height, 8 * image.pixels.itemsize, image.pitch_mm)
-    return Shown(path, name, digest.hexdigest(), looked, extract(to_float(image.pixels)))
+    return Shown(path, name, digest.hexdigest(), looked, extract(to_float(image.pixels))), image.pixels
 
 
-def ask(engine: Engine, shown: Shown, domain: Known | None) -> Tensor:
-    """The probabilities (K, H, W) of a picture. domain: whose scale and classes apply."""
-    with _named(shown.path, shown.name):
-        return engine.probabilities(shown.path, domain.name if domain else None)
+def ask(
+    engine: Engine,
+    pixels: Pixels,
+    domain: Known | None,
+    name: str,
+    turn: AbstractContextManager[Any] = nullcontext(),  # noqa: B008  # it has no state
+) -> Tensor:
+    """The probabilities (K, H, W) of a picture (H, W, C). domain: whose scale and classes apply.
+
+    turn: held while the network runs.
+    """
+    of_domain = domain.name if domain else None
+    x = engine.prepare(pixels, of_domain, name=name)
+    with turn:
+        p = engine.predict(x, of_domain)
+    return at_size(p, pixels)
 
 
 def summarise(

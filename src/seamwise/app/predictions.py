@@ -89,12 +89,11 @@ class Predictor:
         require(actor, Role.INSPECTOR)
         if self.server is None:
             raise NotServingError("this process serves no version: start it with `seamwise serve`")
-        shown = show(path, about.filename or "the picture", self.app.settings)
+        shown, pixels = show(path, about.filename or "the picture", self.app.settings)
         sort, domain = self._sort(shown, about)
         pitch_mm = about.pitch_mm or shown.looked.pitch_mm or (domain.pitch_mm if domain else None)
         with self.server.pin() as engine:
-            with self._turns:
-                probabilities = ask(engine, shown, domain)
+            probabilities = ask(engine, pixels, domain, shown.name, self._turns)
             predicted = summarise(engine, probabilities, shown, sort, weld=about.weld, pitch_mm=pitch_mm)
         sight = Sight(shown, about, sort, domain, predicted)
         try:

@@ -1,6 +1,6 @@
 """Serving: one version of a model answers while the next is loaded beside it; nothing here knows a database."""
 
-from seamwise.serving.engine import Engine, mask_of, onnx_engine, torch_engine
+from seamwise.serving.engine import Engine, at_size, mask_of, onnx_engine, torch_engine
 from seamwise.serving.export import Agreement, ExportError, export_onnx
 from seamwise.serving.follow import Follower, Following
 from seamwise.serving.package import Loaded, Package, load_package, make_package, read_serving
@@ -23,6 +23,7 @@ __all__ = [
     "Status",
     "Swap",
     "SwapError",
+    "at_size",
     "export_onnx",
     "load_package",
     "make_package",

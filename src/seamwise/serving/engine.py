@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seamwise.errors import BadInputError, UsageError
-from seamwise.vision.domain import Sample
+from seamwise.vision.images import read_image
 from seamwise.vision.networks.monai import MonaiNetwork
-from seamwise.vision.prepare import image_size, load_image
+from seamwise.vision.prepare import prepare_pixels
+from seamwise.vision.raster import Pixels
 from seamwise.vision.segmenter import Reading, Segmenter, channels_last
 from seamwise.vision.sliding import predict
 
@@ -44,11 +45,16 @@ class Engine:
 
     def probabilities(self, picture: Path, domain: str | None = None, scale: float | None = None) -> Tensor:
         """(K, H, W) float32 at the size of that file's picture; domain and scale as in `Segmenter.probabilities`."""
+        pixels = read_image(picture).pixels
+        return at_size(self.predict(self.prepare(pixels, domain, scale, name=str(picture)), domain), pixels)
+
+    def prepare(
+        self, pixels: Pixels, domain: str | None = None, scale: float | None = None, *, name: str = "the picture"
+    ) -> Tensor:
+        """What `predict` takes, of a picture's pixels (H, W, C) as `read_image` gives them."""
         reading = self.reading
         scale = reading.scales.get(domain or "", 1.0) if scale is None else scale
-        sample = Sample(picture.stem, picture, None, picture.stem)
-        p = self.predict(load_image(sample, reading.channels, scale, reading.window), domain)
-        return p if scale == 1.0 else F.interpolate(p[None], size=image_size(picture), mode="bilinear")[0]
+        return prepare_pixels(pixels, reading.channels, scale, reading.window, name=name).whole()
 
     def predict(self, x: Tensor, domain: str | None = None) -> Tensor:
         """(K, H, W) probabilities of a prepared picture (C, H, W), at the network's scale."""
@@ -67,6 +73,12 @@ class Engine:
     def warm_up(self) -> None:
         """One pass over zeros, in which the libraries choose their kernels and plan their memory."""
         self.predict(torch.zeros(self.reading.channels, 1, 1))
+
+
+def at_size(p: Tensor, pixels: Pixels) -> Tensor:
+    """Probabilities at the network's scale, brought to the size of the picture (H, W, C)."""
+    size = pixels.shape[:2]
+    return p if p.shape[1:] == size else F.interpolate(p[None], size=size, mode="bilinear")[0]
 
 
 def mask_of(probabilities: Tensor) -> NDArray[np.uint8]:

@@ -52,24 +52,33 @@ class PreparedImage:
         part = self.values[:, rows, columns].astype(np.float32) * self.gain + self.offset
         return np.broadcast_to(part, (self.channels, *part.shape[1:]))
 
+    def whole(self) -> Tensor:
+        """The network's input of the whole image: float32 (channels, H, W)."""
+        return torch.tensor(self.cut(slice(None), slice(None)))
+
 
 def load_image(sample: Sample, channels: int, scale: float = 1.0, window: bool = True) -> Tensor:
     """A sample's whole image as a network's input: float32 (channels, H, W), see `prepare_image`."""
-    everything = slice(None)
-    return torch.tensor(prepare_image(sample.image, channels, scale, window).cut(everything, everything))
+    return prepare_image(sample.image, channels, scale, window).whole()
 
 
 def prepare_image(path: Path, channels: int, scale: float = 1.0, window: bool = True) -> PreparedImage:
-    """Read an image, bring it to so many channels and resize it by `scale`.
-
-    channels: 1 takes the luminance of colour images, 3 repeats grey ones; other numbers must be the file's own.
-    scale: below 1 with antialiasing. window: stretch the image's 1st..99th percentile to 0..1, unclipped; otherwise
-    full scale is 1. Raises BadInputError for a file that cannot be read or has other channels.
-    """
+    """Read an image and prepare it as `prepare_pixels` does. Raises BadInputError for a file that cannot be read."""
     if not scale > 0:
         raise UsageError(f"scale is {scale}: give a factor above 0")
-    pixels = images.read_image(path).pixels
-    values = _resized(_with_channels(pixels, channels, path), scale)
+    return prepare_pixels(images.read_image(path).pixels, channels, scale, window, name=str(path))
+
+
+def prepare_pixels(
+    pixels: Pixels, channels: int, scale: float = 1.0, window: bool = True, *, name: str
+) -> PreparedImage:
+    """Bring an image's pixels (H, W, C) to so many channels and resize them by `scale`.
+
+    channels: 1 takes the luminance of colour images, 3 repeats grey ones; other numbers must be the image's own.
+    scale: below 1 with antialiasing. window: stretch the image's 1st..99th percentile to 0..1, unclipped; otherwise
+    full scale is 1. Raises BadInputError for other channels, under the image's name.
+    """
+    values = _resized(_with_channels(pixels, channels, name), scale)
     full = np.float32(np.iinfo(values.dtype).max)
     gain, offset = _window_map(values) if window else (1 / full, np.float32(0))
     return PreparedImage(values, gain, offset, channels, (pixels.shape[0], pixels.shape[1]))
@@ -149,7 +158,7 @@ def _cover(where: NDArray[np.bool_], height: int, width: int) -> NDArray[np.floa
     return cells[0].numpy()
 
 
-def _with_channels(pixels: Pixels, channels: int, path: Path) -> Pixels:
+def _with_channels(pixels: Pixels, channels: int, name: str) -> Pixels:
     """(H, W, C) of a file -> (c, H, W) with c = channels, or 1 for grey that is to be repeated."""
     have = pixels.shape[2]
     if channels in (1, 3) and have == 3 and _is_grey(pixels):
@@ -158,7 +167,7 @@ def _with_channels(pixels: Pixels, channels: int, path: Path) -> Pixels:
         return _rounded(np.tensordot(LUMA, images.to_float(pixels), axes=1)[None])
     elif have != channels and not (have == 1 and channels == 3):
         raise BadInputError(
-            f"{path} has {have} channels but the network takes {channels}: convert the image, or choose {have} channels"
+            f"{name} has {have} channels but the network takes {channels}: convert the image, or choose {have} channels"
         )
     return pixels.transpose(2, 0, 1).copy()
 

@@ -81,7 +81,7 @@ def _waiting(turn: Turn, plan: BatchPlan, known: set[int]) -> Iterator[Image]:
 def _answered(turn: Turn, engine: Engine, atlas: Atlas, image: Image) -> Done:
     path = fetch_picture(turn.app, image.sha256, turn.folder, image.sha256)
     try:
-        shown = show(path, image.filename or f"image {image.id}", turn.app.settings)
+        shown, pixels = show(path, image.filename or f"image {image.id}", turn.app.settings)
         domain = next((known for known in atlas.domains.values() if known.id == image.domain_id), None)
         if domain is not None:
             sort = Sorted(domain.name, "known")
@@ -90,7 +90,8 @@ def _answered(turn: Turn, engine: Engine, atlas: Atlas, image: Image) -> Done:
             domain = atlas.domains[sort.name] if sort.name else None
         weld = weld_of(image.weld, image.part, image.sha256)
         pitch_mm = image.pitch_mm or shown.looked.pitch_mm or (domain.pitch_mm if domain else None)
-        said = summarise(engine, ask(engine, shown, domain), shown, sort, weld=weld, pitch_mm=pitch_mm)
+        p = ask(engine, pixels, domain, shown.name)
+        said = summarise(engine, p, shown, sort, weld=weld, pitch_mm=pitch_mm)
         return Done(image, domain.id if domain else None, shown, said)
     finally:
         path.unlink(missing_ok=True)
