@@ -21,6 +21,7 @@ STEEL = {"name": "steel", "modality": "radiography", "classes": ["background", "
         {"name": "Steel"},
         {"classes": ["background"]},
         {"classes": ["background", "crack", "crack"]},
+        {"classes": ["background", "ignore"]},
         {"ignore": 1},
         {"ignore": 256},
         {"pitch_mm": 0},

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from seamwise.app.actor import Actor, require
 from seamwise.app.app import App
+from seamwise.app.formats.coco import IGNORE
 from seamwise.app.spec import Name, Spec, Text
 from seamwise.errors import NotFoundError, RefusedError
 from seamwise.storage.audit import record
@@ -32,6 +33,10 @@ class NewDomain(Spec):
     def _check(self) -> Self:
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("classes: each name once")
+        if IGNORE in self.classes:
+            raise ValueError(
+                f"classes: {IGNORE!r} is what COCO and LabelMe files call what counts nowhere; choose another"
+            )
         if self.ignore is not None and self.ignore < len(self.classes):
             raise ValueError(f"ignore: {self.ignore} is the id of class {self.classes[self.ignore]!r}; take a free one")
         return self

@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from reprlib import repr as brief  # a few lines of YAML can unfold to gigabytes
 
 import yaml
 
@@ -85,18 +86,20 @@ def _checked(path: Path, content: Mapping[str, object]) -> Description:
     for key in ("name", "modality"):
         value = content.get(key, "unknown")
         if not isinstance(value, str) or not value.strip():
-            raise BadInputError(f"{path}: `{key}` is {value!r}; write a name, in quotes if YAML takes it for a number")
+            raise BadInputError(
+                f"{path}: `{key}` is {brief(value)}; write a name, in quotes if YAML takes it for a number"
+            )
     classes = _checked_classes(path, content["classes"])
     ignore = content.get("ignore")
     if ignore is not None and (isinstance(ignore, bool) or not isinstance(ignore, int) or not 0 <= ignore <= 255):
-        raise BadInputError(f"{path}: `ignore` is {ignore!r}; write a mask value from {len(classes)} to 255")
+        raise BadInputError(f"{path}: `ignore` is {brief(ignore)}; write a mask value from {len(classes)} to 255")
     if ignore is not None and ignore < len(classes):
         raise BadInputError(f"{path}: `ignore` {ignore} is class {classes[ignore]!r}; choose {len(classes)} to 255")
     pitch = content.get("pitch_mm")
     if pitch is not None and (
         isinstance(pitch, bool) or not isinstance(pitch, int | float) or not math.isfinite(pitch) or pitch <= 0
     ):
-        raise BadInputError(f"{path}: `pitch_mm` is {pitch!r}; write a pixel's size in millimetres, such as 0.05")
+        raise BadInputError(f"{path}: `pitch_mm` is {brief(pitch)}; write a pixel's size in millimetres, such as 0.05")
     name, modality = content.get("name"), content.get("modality", "unknown")
     return Description(
         classes, None if name is None else str(name), str(modality), ignore, None if pitch is None else float(pitch)
@@ -109,8 +112,8 @@ def _checked_classes(path: Path, value: object) -> tuple[str, ...]:
     for number, name in enumerate(value):
         if not isinstance(name, str) or not name.strip():
             raise BadInputError(
-                f"{path}: `classes` number {number} is {name!r}, not a name; write one, in quotes if need be"
+                f"{path}: `classes` number {number} is {brief(name)}, not a name; write one, in quotes if need be"
             )
         if name in value[:number]:
-            raise BadInputError(f"{path}: `classes` has {name!r} twice; every class needs a name of its own")
+            raise BadInputError(f"{path}: `classes` has {brief(name)} twice; every class needs a name of its own")
     return tuple(value)
