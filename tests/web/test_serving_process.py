@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ import pytest
 from seamwise.app.app import App
 from seamwise.errors import SeamwiseError
 from seamwise.web.main import create_app
-from seamwise.web.server import run
+from seamwise.web.server import listen, run
 
 COMMAND = [sys.executable, "-c", "from seamwise.cli import main; main()"]
 READY_S = 5.0
@@ -113,3 +114,23 @@ def test_a_port_that_is_taken(app: App) -> None:
             run(create_app(app), "127.0.0.1", port, print)
     with pytest.raises(SeamwiseError, match="cannot listen on"):
         run(create_app(app), "no.such.host.invalid", 0, print)
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    """Without TCP_NODELAY each takes 40 ms longer."""
+    options = []
+
+    def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        options.append(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async def answer_once() -> None:
+        with listen("127.0.0.1", 0) as taken:
+            server = await asyncio.start_server(note, sock=taken)
+            reader, writer = await asyncio.open_connection(*taken.getsockname())
+            await reader.read()
+            writer.close()
+            server.close()
+
+    asyncio.run(answer_once())
+    assert options == [1]

@@ -20,7 +20,7 @@ def run(api: FastAPI, host: str, port: int, ready: Callable[[str], None]) -> Non
 
     Raises SeamwiseError when the address is taken or not of this machine.
     """
-    with closing(_listen(host, port)) as taken, _signals_ignored():
+    with closing(listen(host, port)) as taken, _signals_ignored():
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{taken.getsockname()[1]}/api/v1"
         config = uvicorn.Config(
@@ -60,11 +60,14 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; SeamwiseError when the address is taken or not of this machine."""
     taken = None
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        taken = socket.socket(family, kind)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # With its protocol: asyncio sends small parts at once (TCP_NODELAY) only where it is told that this is TCP;
+        # otherwise each answer waits 40 ms for the other side's acknowledgement.
+        taken = socket.socket(family, kind, protocol)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(address)
     except OSError as error:
