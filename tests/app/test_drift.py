@@ -267,13 +267,19 @@ def test_a_picture_is_one_image_however_often_it_comes(app: App, steel: Domain) 
     assert get_watch(app, INSPECTOR, "steel").evidence["images"] == 60
 
 
-def test_a_promotion_of_what_learned_from_the_drift_ends_the_alarm(app: App, steel: Domain) -> None:
+def alarmed_and_learned(app: App, steel: Domain) -> ModelVersion:
+    """A watch with an alarm, and the version that its round made, which does not serve yet."""
     calibrate_domain(app, TRAINER, "steel", OFTEN)
     predict(app, rows(60, shift=3.0), steel)
     watch(app)
     version = add_version(app)
     with writing(app.database) as session:
         session.execute(update(Round).values(state=RoundState.FINISHED, model_id=version.id))
+    return version
+
+
+def test_a_promotion_of_what_learned_from_the_drift_ends_the_alarm(app: App, steel: Domain) -> None:
+    version = alarmed_and_learned(app, steel)
     watch(app)
     assert get_watch(app, INSPECTOR, "steel").alarm is not None  # it does not serve yet
     serve(app, version)
@@ -285,12 +291,7 @@ def test_a_promotion_of_what_learned_from_the_drift_ends_the_alarm(app: App, ste
 def test_an_alarm_that_a_person_ended_is_not_ended_again(
     app: App, steel: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calibrate_domain(app, TRAINER, "steel", OFTEN)
-    predict(app, rows(60, shift=3.0), steel)
-    watch(app)
-    version = add_version(app)
-    with writing(app.database) as session:
-        session.execute(update(Round).values(state=RoundState.FINISHED, model_id=version.id))
+    version = alarmed_and_learned(app, steel)
     serve(app, version)
     ancestry = drift.ancestry
 
