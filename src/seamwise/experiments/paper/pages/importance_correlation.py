@@ -13,6 +13,7 @@ from seamwise.figures.markup import Markup
 Correlation = Sequence[Sequence[float]]
 LAYERS = ("first hidden layer", "second hidden layer")
 LINES = ("SI c = 0", "SI c = 0.1")
+LATE = 5  # the last tasks, whose pairs are told beside all pairs
 
 
 def matrices(result: Result) -> dict[tuple[str, str], Correlation]:
@@ -31,9 +32,22 @@ def off_diagonal(matrix: Correlation) -> float:
     return mean([value for i, row in enumerate(matrix) for j, value in enumerate(row) if i != j])
 
 
+def late(matrix: Correlation) -> float:
+    """Mean of the entries of the last tasks' pairs."""
+    return off_diagonal([row[-LATE:] for row in matrix[-LATE:]])
+
+
+def neighbours(matrix: Correlation) -> list[float]:
+    """Correlation of each task with the next."""
+    return [row[i + 1] for i, row in enumerate(matrix[:-1])]
+
+
 def markdown(result: Result) -> list[str]:
     found = matrices(result)
-    summary = [[line, layer, f"{off_diagonal(matrix):.4f}"] for (line, layer), matrix in found.items()]
+    summary = [
+        [line, layer, f"{off_diagonal(matrix):.4f}", f"{late(matrix):.4f}", _ends(neighbours(matrix), 4)]
+        for (line, layer), matrix in found.items()
+    ]
     parts = []
     for (line, layer), matrix in found.items():
         names = [str(i + 1) for i in range(len(matrix))]
@@ -45,23 +59,52 @@ def markdown(result: Result) -> list[str]:
         result,
         "Pearson's correlation over a layer's weights of the path integral w of one task with that of another, from "
         "the runs of `permuted-mnist`.",
-        markdown_table(["line", "layer", "mean off the diagonal"], summary),
+        markdown_table(
+            ["line", "layer", "mean off the diagonal", f"of the last {LATE} tasks", "second task with third, last two"],
+            summary,
+        ),
         claims_table(claims(result)),
         *parts,
     )
 
 
 def claims(result: Result) -> list[Claim]:
-    found = {key: off_diagonal(matrix) for key, matrix in matrices(result).items()}
-    first = [found.get((line, LAYERS[0])) for line in LINES]
-    free, held = (found.get((line, LAYERS[1])) for line in LINES)
-    near_zero = None if None in first else all(abs(value) < 0.05 for value in first if value is not None)
-    larger = None if free is None or held is None else free > 2 * held
-    told = [", ".join("-" if value is None else f"{value:.4f}" for value in pair) for pair in (first, (free, held))]
+    found = matrices(result)
+    first, second = ([found.get((line, layer)) for line in LINES] for layer in LAYERS)
+    near_zero = larger = grows = None
+    if first[0] is not None and first[1] is not None:
+        near_zero = all(abs(off_diagonal(matrix)) < 0.05 for matrix in first if matrix is not None)
+    if second[0] is not None and second[1] is not None:
+        larger = off_diagonal(second[0]) > 2 * off_diagonal(second[1])
+        free, held = (_rise(neighbours(matrix)) for matrix in second if matrix is not None)
+        grows = free > 0.1 > held
     return [
-        Claim("the first hidden layer's importances hardly correlate across tasks (below .05)", told[0], near_zero),
-        Claim("the second's do with c = 0, and clearly less (under a half) with c = .1", told[1], larger),
+        Claim(
+            "the first hidden layer's importances hardly correlate across tasks (below .05)",
+            ", ".join("-" if matrix is None else f"{off_diagonal(matrix):.4f}" for matrix in first),
+            near_zero,
+        ),
+        Claim(
+            "the second's do with c = 0, and clearly less (under a half) with c = .1",
+            ", ".join("-" if matrix is None else f"{off_diagonal(matrix):.4f}" for matrix in second),
+            larger,
+        ),
+        Claim(
+            "neighbouring tasks' correlate more and more there with c = 0 (second with third task, last two: a rise "
+            "above .1), not with c = .1",
+            ", ".join("-" if matrix is None else _ends(neighbours(matrix), 3) for matrix in second),
+            grows,
+        ),
     ]
+
+
+def _rise(pairs: Sequence[float]) -> float:
+    """From the second task on: the first one's displacement is measured from zero."""
+    return pairs[-1] - pairs[1]
+
+
+def _ends(pairs: Sequence[float], digits: int) -> str:
+    return f"{pairs[1]:.{digits}f} to {pairs[-1]:.{digits}f}"
 
 
 def picture(result: Result) -> Markup:
