@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +109,15 @@ def execute(trial: Trial, folder: Path | None = None, *, allow_other_machine: bo
         stack.enter_context(explained())
         if folder is not None:
             stack.enter_context(claimed(folder, trial.identity()))
-        sets = {name: open_set(name, trial.data) for name in sets_of(trial.setting)}
+        sets = {name: _open_once(name, trial.data) for name in sets_of(trial.setting)}
         for name, found in sets.items():
             if found.digest != trial.digests[name]:
                 raise BadInputError(f"{name}: the data changed while the runs were going on; start again")
         yield from _go(trial, make_tasks(trial.setting, sets, trial.seed), folder, allow_other_machine)
+
+
+# A process takes run after run, and to unpack and check a set takes as long as some hundred steps of a small network.
+_open_once = lru_cache(maxsize=2)(open_set)
 
 
 def _go(trial: Trial, tasks: Tasks, folder: Path | None, allow: bool) -> Iterator[Event]:
