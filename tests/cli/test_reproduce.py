@@ -38,8 +38,11 @@ def test_the_reduced_form_holds_what_it_claims(name: str, seamwise: Command, tmp
 
 def test_finished_runs_are_not_run_again(seamwise: Command, tmp_path: Path) -> None:
     first = quick(seamwise, "split-mnist", tmp_path, "--seeds", 1, "--line", "c = 1")
-    second = quick(seamwise, "split-mnist", tmp_path, "--seeds", 1)
-    rows = {row["line"]: row for row in second["runs"]}  # type: ignore[attr-defined]
+    answer = seamwise("reproduce", "split-mnist", "--quick", "--work", tmp_path, "--seeds", 1)
+    assert "2 runs, 1 of them done before" in answer.err
+    second = json.loads((tmp_path / "quick" / "split-mnist.json").read_text())
+    assert len(second["runs"]) == 2
+    rows = {row["line"]: row for row in second["runs"]}
     assert rows["c = 1"] == first["runs"][0]  # type: ignore[index]
     assert set(rows) == {"c = 1", "c = 0"}
 
@@ -67,6 +70,8 @@ def test_one_page_holds_the_claims_of_all_that_was_made(seamwise: Command, tmp_p
         (["split-mnist", "--data", "nowhere"], 3, "nowhere"),
         (["choosing-c-cifar", "--quick"], 2, "no reduced form"),
         (["importance-correlation", "--quick"], 4, "reproduce permuted-mnist"),
+        (["theory", "--line", "c = 1"], 2, "no lines"),
+        (["theory", "--seeds", "2"], 2, "leave out --seeds"),
     ],
 )
 def test_wrong_words_are_answered(
@@ -84,7 +89,48 @@ def test_results_of_another_setting_or_version_are_refused(seamwise: Command, tm
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"quick": False}))
     answer = seamwise("reproduce", "split-mnist", "--quick", "--work", tmp_path)
-    assert (answer.code, "another quick" in answer.err) == (5, True)
+    assert (answer.code, "another form (full or reduced)" in answer.err) == (5, True)
     path.write_text("{")
     answer = seamwise("reproduce", "split-mnist", "--quick", "--work", tmp_path)
     assert (answer.code, "damaged" in answer.err) == (3, True)
+
+
+def test_a_line_with_other_parameters_is_refused_before_anything_is_run(seamwise: Command, tmp_path: Path) -> None:
+    quick(seamwise, "split-mnist", tmp_path, "--seeds", 1, "--line", "c = 1")
+    path = tmp_path / "quick" / "split-mnist.json"
+    content = json.loads(path.read_text())
+    for change in ({"line": "c = 9"}, {"parameters": content["runs"][0]["parameters"] | {"c": 9.0}}):
+        path.write_text(json.dumps(content | {"runs": [content["runs"][0] | change]}))
+        answer = seamwise("reproduce", "split-mnist", "--quick", "--work", tmp_path)
+        assert (answer.code, "take those runs out" in answer.err) == (5, True)
+
+
+def test_a_reduced_result_is_not_written_over_a_full_one(seamwise: Command, tmp_path: Path) -> None:
+    path = tmp_path / "trajectories.json"
+    path.write_text('{"quick": false}')
+    answer = seamwise("reproduce", "trajectories", "--quick", "--results", tmp_path)
+    assert (answer.code, "the full form" in answer.err) == (5, True)
+    assert path.read_text() == '{"quick": false}'
+
+
+def test_what_is_no_result_in_the_folder_stops_nothing(seamwise: Command, tmp_path: Path) -> None:
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / "theory.json").write_text("[]")
+    quick(seamwise, "trajectories", tmp_path)
+    assert "Not run yet: `seamwise reproduce theory`" in (tmp_path / "quick" / "paper.md").read_text()
+
+
+def test_one_failed_run_costs_no_page(seamwise: Command, tmp_path: Path) -> None:
+    quick(seamwise, "split-mnist", tmp_path, "--seeds", 1, "--line", "c = 1")
+    page = tmp_path / "quick" / "split-mnist.md"
+    page.unlink()
+    (folder,) = (tmp_path / "quick" / "split-mnist").glob("si-seed0-*")
+    quick(seamwise, "split-mnist", tmp_path, "--seeds", 1, "--line", "c = 0", "--work", tmp_path / "elsewhere")
+    (other,) = (tmp_path / "elsewhere" / "quick" / "split-mnist").glob("si-seed0-*")
+    assert folder.name != other.name
+    blocked = tmp_path / "quick" / "split-mnist" / other.name
+    blocked.mkdir()
+    (blocked / "run.json").write_text("{}")  # of another run: the child refuses
+    answer = seamwise("reproduce", "split-mnist", "--quick", "--work", tmp_path, "--seeds", 1)
+    assert (answer.code, "some runs failed" in answer.err) == (1, True)
+    assert "c = 1 | 1 |" in page.read_text()

@@ -104,7 +104,6 @@ def show_updates(updates: Iterable[Update]) -> None:
 
 def _show(found: ResultsFile, runs: Sequence[Run], work: Path, json_file: str | None) -> None:
     """Tables, files beside the results file, and the report, of the runs that are done."""
-    found.write()
     result, results = found.content(), found.path
     show_results(result, json_file)
     write_markdown(results.with_suffix(".md"), result)

@@ -129,7 +129,7 @@ def readable_errors() -> Iterator[None]:
 
 
 def _stopped() -> int:
-    say("stopped; learn, compare and demo go on where they were when the same command is given again")
+    say("stopped; learn, compare, reproduce and demo go on where they were when the same command is given again")
     return INTERRUPTED
 
 

@@ -53,14 +53,18 @@ def demo(
     stream = join_domains(domains, name="demo", rule="defect")
     recipe, where = (QUICK if quick else FULL), device_of(device)
     runs = [Run(stream, recipe, name, p, seed, where) for seed in range(seeds) for name, p in STRATEGIES.items()]
-    results = ResultsFile(keep or folder / "results.json", "demo", command_line(), common_of(runs[0]))
+    results = ResultsFile(
+        keep or folder / "results.json",
+        "demo",
+        command_line(),
+        common_of(runs[0]),
+        order=lambda row: (row["seed"], [*STRATEGIES, row["strategy"]].index(row["strategy"])),
+    )
     results.open()
     # The longest first, so that no process waits for a late long one.
     order = sorted(runs, key=lambda run: "replay" not in run.strategy)
     with closing(compare(order, results, folder / "runs", jobs)) as updates:
         show_updates(updates)
-    results.runs.sort(key=lambda row: (row["seed"], list(STRATEGIES).index(row["strategy"])))
-    results.write()
     result = results.content()
     write_markdown(results.path.with_suffix(".md"), result)
     atomic_write(results.path.with_suffix(".svg"), trade_off(result).encode())

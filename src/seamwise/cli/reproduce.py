@@ -16,11 +16,11 @@ from seamwise.cli.compare import show_updates
 from seamwise.cli.console import Bars, command_line, say, stage, table, write_json
 from seamwise.cli.options import Device, DeviceOption, OtherMachineOption, device_of
 from seamwise.cli.plain_options import JsonOption
-from seamwise.errors import BadInputError, NotFoundError, UsageError
+from seamwise.errors import BadInputError, NotFoundError, RefusedError, UsageError
 from seamwise.experiments.comparison import ComparisonFailedError, compare, versions
 from seamwise.experiments.paper.book import CHAPTERS, Chapter, find_chapter
 from seamwise.experiments.paper.catalogue import QUICK, find_figure
-from seamwise.experiments.paper.making import in_turns, results_of, sort_rows, trials_of, write_chapter, write_paper
+from seamwise.experiments.paper.making import in_turns, results_of, trials_of, write_chapter, write_paper
 from seamwise.experiments.paper.rows import Claim
 from seamwise.files import atomic_write
 
@@ -50,17 +50,24 @@ def reproduce(
     """
     folder = results or (work / "quick" if quick else Path("docs/results"))
     work = work / "quick" if quick else work
+    if line and name in CHAPTERS and CHAPTERS[name].kind != "trained":
+        raise UsageError(f"{name} has no lines to choose from; leave out --line")
+    if seeds and name in CHAPTERS and CHAPTERS[name].kind != "trained":
+        raise UsageError(f"{name} is not run for several seeds; leave out --seeds")
     if name == "all" and line:
         raise UsageError("--line chooses lines of one figure; name the figure instead of all")
     names = (
         [n for n in CHAPTERS if not quick or n in QUICK or CHAPTERS[n].kind != "trained"] if name == "all" else [name]
     )
-    where, made = device_of(device), {}
+    where, made, failures = device_of(device), {}, []
     for each in names:
         chapter, path = find_chapter(each), folder / f"{each}.json"
         folder.mkdir(parents=True, exist_ok=True)
         if chapter.kind == "trained":
-            result = _train(each, path, data, where, quick, seeds, line or [], jobs, work, other_machine)
+            result, failed = _train(each, path, data, where, quick, seeds, line or [], jobs, work, other_machine)
+            failures += failed
+            if not result["runs"]:
+                continue
         elif chapter.kind == "computed":
             result = _compute(each, chapter, path, quick, data)
         else:
@@ -69,20 +76,22 @@ def reproduce(
         claims = chapter.claims(result)
         _show(chapter.title, claims, path, json_file)
         made[each] = {**result, "claims": [asdict(claim) for claim in claims]}
-    write_paper(folder / "paper.md", _known(folder, made, quick), CHAPTERS)
+    write_paper(folder / "paper.md", _known(folder, quick), CHAPTERS)
     say(f"claim by claim: {folder / 'paper.md'}")
-    write_json(json_file, made if name == "all" else made[name])
+    write_json(json_file, made if name == "all" else made.get(name, {}))
+    if failures:
+        raise ComparisonFailedError("\n".join(failures))
 
 
-def _known(folder: Path, made: Mapping[str, Any], quick: bool) -> dict[str, Any]:
-    """What was just made, and what lies in the folder already."""
-    known = dict(made)
+def _known(folder: Path, quick: bool) -> dict[str, Any]:
+    """What lies in the folder, made just now or before; other processes may have added to it."""
+    known = {}
     for name in CHAPTERS:
         path = folder / f"{name}.json"
-        if name not in known and path.exists():
+        if path.exists():
             with suppress(ValueError):  # a damaged file is told of when its own figure is asked for
                 found = json.loads(path.read_text(encoding="utf-8"))
-                if found.get("quick", False) == quick:
+                if isinstance(found, dict) and found.get("quick", False) == quick:
                     known[name] = found
     return known
 
@@ -98,8 +107,8 @@ def _train(
     jobs: int,
     work: Path,
     other_machine: bool,
-) -> Mapping[str, Any]:
-    """Runs what the results file does not hold yet."""
+) -> tuple[Mapping[str, Any], list[str]]:
+    """Runs what the results file does not hold yet; its content then, and what failed."""
     if quick and name not in QUICK:
         raise UsageError(f"{name} has no reduced form; leave out --quick")
     figure = find_figure(name, quick=quick)
@@ -107,22 +116,19 @@ def _train(
         trials = trials_of(figure, data, device, seeds, labels, lambda file, done, whole: bars.show(file, done / whole))
     found = results_of(path, figure, command_line(), trials)
     say(f"{name}: {len(trials)} runs, {sum(found.has(trial) for trial in trials)} of them done before")
-    failure: ComparisonFailedError | None = None
+    failures = []
     for turn in in_turns(figure, trials):
         with closing(compare(turn, found, work / name, jobs, allow_other_machine=other_machine, reuse=True)) as updates:
             try:
                 show_updates(updates)
             except ComparisonFailedError as error:
-                failure = error
-    if failure is not None:
-        raise failure
-    sort_rows(found, figure)
-    found.write()
-    return found.content()
+                failures.append(str(error))
+    return found.content() if found.runs else {"runs": []}, failures
 
 
 def _compute(name: str, chapter: Chapter, path: Path, quick: bool, data: Path | None) -> Mapping[str, Any]:
     assert chapter.compute is not None
+    _check_form(path, quick)
     content: dict[str, Any] = {}
     with Bars() as bars:
         for told in chapter.compute(0, quick, data):
@@ -154,8 +160,20 @@ def _derive(name: str, chapter: Chapter, path: Path, folder: Path) -> Mapping[st
             f"{source} holds no run with correlations yet: let `seamwise reproduce {chapter.source}` go on"
         )
     result = {**found, "name": name, "title": chapter.title, "command": command_line(), "runs": runs}
+    _check_form(path, bool(found["quick"]))
     atomic_write(path, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
     return result
+
+
+def _check_form(path: Path, quick: bool) -> None:
+    """Refuses to write a reduced result over a full one, or the other way round."""
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and found.get("quick", quick) != quick:
+            forms = ("the reduced form", "the full form")
+            raise RefusedError(
+                f"{path} holds {forms[quick]}, this is {forms[not quick]}: choose another folder with --results"
+            )
 
 
 def _show(title: str, claims: list[Claim], path: Path, json_file: str | None) -> None:

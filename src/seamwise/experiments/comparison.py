@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -47,9 +48,14 @@ def versions() -> dict[str, str]:
     }
 
 
+_WORDS = {"quick": "form (full or reduced)"}  # for what a results file's keys do not say by themselves
+
+
 class AnyRun(Protocol):
     """One run of a comparison, whatever it learns."""
 
+    @property
+    def device(self) -> str: ...
     @property
     def strategy(self) -> str: ...
     @property
@@ -84,22 +90,54 @@ def folder_of(run: AnyRun) -> str:
 
 @dataclass
 class ResultsFile:
-    """`{name, command, versions, ..., runs: [...]}`; every finished run is in the file before the next begins."""
+    """`{name, command, versions, ..., runs: [...]}`; every finished run is in the file before the next begins.
+
+    Several processes may add to one file. Each row says what it was made with; `command` and `versions` at the top are
+    those of the row added last. order: of the rows in the file (None: as they come).
+    """
 
     path: Path
     name: str
     command: str
     common: dict[str, Any]
     runs: list[dict[str, Any]] = field(default_factory=list)
+    order: Callable[[dict[str, Any]], Any] | None = None
 
     def open(self) -> None:
         """Takes over the runs of an existing file. Raises RefusedError if its stream or recipe differ."""
-        if not self.path.exists():
-            return
+        if self.path.exists():
+            self.runs = self._read()["runs"]
+
+    def has(self, run: AnyRun) -> bool:
+        mine = (run.strategy, run.seed, json.loads(json.dumps(run.all_parameters)))
+        return any(_key(row) == mine for row in self.runs)
+
+    def add(self, row: dict[str, Any], device: str = "cpu") -> None:
+        """Puts a run into the file, beside those that other processes have added meanwhile."""
+        made = {"command": self.command, "device": device, "versions": versions()}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(self.path.parent):
+            found = self._read() if self.path.exists() else {"runs": []}
+            # of files that were written before rows said this
+            old = {name: found[name] for name in ("command", "versions") if name in found}
+            others = [old | theirs for theirs in found["runs"] if _key(theirs) != _key(row)]
+            self.runs = [*others, {**row, **made}]
+            self.write()
+
+    def write(self) -> None:
+        runs = self.runs if self.order is None else sorted(self.runs, key=self.order)
+        content = {"name": self.name, "command": self.command, "versions": versions(), **self.common, "runs": runs}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+    def content(self) -> dict[str, Any]:
+        return dict(json.loads(self.path.read_text(encoding="utf-8")))
+
+    def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
+            found = self.content()
             common = {key: found[key] for key in self.common}
-            runs = [row for row in found["runs"] if isinstance(row["seed"], int)]
+            runs = [row for row in found["runs"] if isinstance(row["seed"], int) and isinstance(row["strategy"], str)]
             if "domains" in common:
                 gather({"domains": common["domains"], "runs": runs})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, BadInputError) as error:
@@ -109,26 +147,27 @@ class ResultsFile:
         differ = [key for key in self.common if common[key] != self.common[key]]
         if differ:
             raise RefusedError(
-                f"{self.path} holds results with another {' and another '.join(differ)}: choose another file, "
+                f"{self.path} holds results with another {' and another '.join(_WORDS.get(d, d) for d in differ)}: "
+                "choose another file, "
                 "or delete it to start afresh"
             )
-        self.runs = runs
+        return found | {"runs": runs}
 
-    def has(self, run: AnyRun) -> bool:
-        mine = (run.strategy, run.seed, json.loads(json.dumps(run.all_parameters)))
-        return any((row["strategy"], row["seed"], row.get("parameters")) == mine for row in self.runs)
 
-    def add(self, row: dict[str, Any]) -> None:
-        self.runs.append(row)
-        self.write()
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """By what a row is known: the run it is of."""
+    return row["strategy"], row["seed"], row.get("parameters")
 
-    def write(self) -> None:
-        content = {"name": self.name, "command": self.command, "versions": versions(), **self.common, "runs": self.runs}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
-    def content(self) -> dict[str, Any]:
-        return dict(json.loads(self.path.read_text(encoding="utf-8")))
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps other processes from changing files of the folder the same way meanwhile; leaves no file behind."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def common_of(run: Run) -> dict[str, Any]:
@@ -224,7 +263,7 @@ def _update(run: AnyRun, event: Mapping[str, Any], results: ResultsFile) -> Upda
     if event["kind"] == "failed":
         return Update(run, "failed", message=event["message"])
     if event["kind"] == "done":
-        results.add(event["row"])
+        results.add(event["row"], run.device)
     return Update(run, event["kind"], event["fraction"], event["experience"], event["loss"])
 
 
@@ -232,13 +271,14 @@ def _end(process: subprocess.Popen[str]) -> int:
     """Waits for a child and closes the pipe that kept it alive; its status."""
     assert process.stdin is not None
     status = process.wait()
-    process.stdin.close()
+    with contextlib.suppress(BrokenPipeError):  # a job that it never read is still on its way
+        process.stdin.close()
     return status
 
 
 def _why_it_ended(status: int) -> str:
     if status == -signal.SIGKILL:
-        return "its process was killed, perhaps for lack of memory: use fewer jobs or smaller tiles"
+        return "its process was killed, perhaps for lack of memory: use fewer jobs (or smaller tiles)"
     return f"its process ended with status {status}; what it printed tells why"
 
 

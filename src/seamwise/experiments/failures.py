@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from seamwise.errors import SeamwiseError
 
-_NO_MEMORY = "out of memory: use smaller tiles or batches, or fewer jobs"
+_NO_MEMORY = "out of memory: use smaller batches (or tiles), or fewer jobs"
 
 
 @contextmanager

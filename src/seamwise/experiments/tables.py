@@ -52,7 +52,7 @@ def write_markdown(path: Path, result: Mapping[str, Any]) -> None:
     """Writes or renews the made part of a page; what people wrote around it stays."""
     metric = str(result["metric"]).replace("_", " ")
     parts = [
-        f"Command: `{result['command']}`. Score: {metric} on the {result['split']} split, pooled over its images. "
+        f"Command: {commands_of(result)}. Score: {metric} on the {result['split']} split, pooled over its images. "
         "Mean ± standard deviation over seeds. `learned` is the score of each domain when it was new, `newest` that of "
         "the last domain at the end.",
         markdown_table(HEADERS, summary_rows(result)),
@@ -72,9 +72,21 @@ def renew_page(path: Path, title: str, parts: Sequence[str]) -> None:
     atomic_write(path, f"{before}{made}{after}".encode())
 
 
+def commands_of(result: Mapping[str, Any]) -> str:
+    """The commands that made the rows of a result, for the head of its page."""
+    found = list(dict.fromkeys(run.get("command", result["command"]) for run in result.get("runs", ())))
+    return ", ".join(f"`{command}`" for command in found or [result["command"]])
+
+
 def made_with(result: Mapping[str, Any]) -> str:
-    """The line that says which versions made a result."""
-    return "Versions: " + ", ".join(f"{name} {value}" for name, value in result["versions"].items()) + "."
+    """The line that says which versions, and which device where it was not a CPU, made a result."""
+    made = [_versions(run.get("versions", result["versions"]), run.get("device")) for run in result.get("runs", ())]
+    return "Versions: " + "; ".join(dict.fromkeys(made or [_versions(result["versions"])])) + "."
+
+
+def _versions(versions: Mapping[str, str], device: str | None = None) -> str:
+    parts = [f"{name} {value}" for name, value in versions.items()]
+    return ", ".join(parts if device in (None, "cpu") else [*parts, f"device {device}"])
 
 
 def trade_off(result: Mapping[str, Any]) -> str:

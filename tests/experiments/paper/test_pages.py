@@ -13,12 +13,14 @@ from seamwise.experiments.paper.pages import (
     importance_correlation,
     permuted_mnist,
     precision,
+    scenarios_search,
     split_cifar,
     split_mnist,
 )
-from seamwise.experiments.paper.rows import after, by_line, final, seen, with_sem
+from seamwise.experiments.paper.rows import after, by_line, final, page_parts, seen, with_sem
 
 HEAD = {"name": "x", "title": "X", "command": "seamwise reproduce x", "versions": {"torch": "2"}, "quick": False}
+TRAINING = {"optimizer": "adam", "lr": 1e-3, "epochs": 20, "batch_size": 256, "keep_optimizer": True, "bf16": True}
 
 
 def row(line: str, R: list[list[float]], seed: int = 0, **more: Any) -> dict[str, Any]:
@@ -104,6 +106,44 @@ def test_precision_tells_a_difference_beyond_the_spread() -> None:
     assert [claim.holds for claim in precision.claims(runs(0.904))] == [True]
     assert [claim.holds for claim in precision.claims(runs(0.894))] == [False]
     assert "| SI c = 0 | 2 | 0.894" in "\n".join(precision.markdown(runs(0.894)))
+
+
+def test_precision_looks_at_the_same_seeds() -> None:
+    def pair(seed: int, half: float, whole: float) -> list[dict[str, Any]]:
+        return [row("a", steady(half, 2), seed), row("a, float32", steady(whole, 2), seed)]
+
+    # seeds differ by far more than the two forms, which are .01 apart on each
+    ((claim),) = precision.claims(result(*pair(0, 0.5, 0.51), *pair(1, 0.7, 0.71), *pair(2, 0.9, 0.91)))
+    assert (claim.holds, claim.ours) == (False, "-0.0100 ± 0.0000")
+    ((claim),) = precision.claims(result(*pair(0, 0.5, 0.53), *pair(1, 0.7, 0.68), *pair(2, 0.9, 0.91)))
+    assert claim.holds  # -.0067 with a standard error of .0145
+
+
+def test_a_page_tells_commands_versions_and_how_it_was_trained() -> None:
+    made = {"command": "seamwise reproduce x --line SGD", "versions": {"torch": "3"}, "device": "cuda"}
+    runs = [row("c = 1", steady(0.9, 5)), row("SGD", steady(0.5, 5), parameters={"lr": 0.1, "c": 1}, **made)]
+    page = "\n".join(page_parts(result(*runs, setting={"training": TRAINING}), "parts"))
+    assert "Command: `seamwise reproduce x`, `seamwise reproduce x --line SGD`." in page
+    assert "Versions: torch 2; torch 3, device cuda." in page
+    assert (
+        "Adam at 0.001, its moments kept from task to task; 20 epochs of batches of 256; products in bfloat16" in page
+    )
+    assert "SGD: lr 0.1." in page
+    assert "bfloat16" not in "\n".join(page_parts(result(*runs, setting={"training": TRAINING | {"bf16": False}})))
+
+
+def test_a_search_claims_only_what_was_chosen_among_its_strengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tried(strategy: str, name: str, value: float, score: float) -> dict[str, Any]:
+        label = f"task: {strategy} {name}={value:g}"
+        return row(label, steady(score, 2), R_held_out=steady(score, 2), parameters={name: value, "capacity": 5})
+
+    runs = [tried("gem", "margin", 0.0, 0.8), tried("gem", "margin", 0.5, 0.9), tried("si", "c", 1.0, 0.9)]
+    searched = result(*runs, tried("si", "c", 10.0, 0.8), setting={"held_out": 7})
+    for chosen, verdicts in (({"c": 1.0}, [True]), ({"c": 10.0}, [False]), ({}, [])):
+        monkeypatch.setitem(scenarios_search.CHOSEN, "si", {"task": chosen})
+        monkeypatch.setitem(scenarios_search.CHOSEN, "gem", {"task": {"capacity": 5}})
+        assert [claim.holds for claim in scenarios_search.claims(searched)] == verdicts
+        assert "\n".join(scenarios_search.markdown(searched)).count("| chosen |") == len(verdicts)
 
 
 def test_every_figure_has_a_chapter_and_lines_of_known_strategies() -> None:

@@ -18,7 +18,7 @@ import torch
 
 from seamwise.continual import Classification, Learner, SynapticIntelligence
 from seamwise.errors import BadInputError, RefusedError
-from seamwise.experiments.checkpoint import load_checkpoint
+from seamwise.experiments.checkpoint import load_checkpoint, save_checkpoint
 from seamwise.experiments.paper import split_cifar, split_mnist
 from seamwise.experiments.paper.figure import Figure, Line
 from seamwise.experiments.paper.networks import perceptron
@@ -80,11 +80,10 @@ def test_a_stopped_run_goes_on_as_if_it_never_was_and_lost_at_most_an_epoch(tmp_
 
 
 def test_a_killed_process_goes_on_to_the_same_figures(tmp_path: Path) -> None:
-    wanted = trial(small(epochs=40))
+    wanted = Trial(split_mnist.QUICK, split_mnist.QUICK.line("c = 1"), 0, None, {"digits": DIGITS.digest})
     job = wanted.job() | {"folder": str(tmp_path / "run"), "checkpoint_every_s": 0.0, "allow_other_machine": False}
-    job |= {"figure": "split-mnist"}  # the quick form as it is declared
-    declared = replace(wanted, figure=split_mnist.QUICK)
-    for _ in range(2):
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    for experience in (0, 2):  # killed in the first task, and after the second
         command = [sys.executable, "-m", "seamwise.experiments.child"]
         environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -92,13 +91,16 @@ def test_a_killed_process_goes_on_to_the_same_figures(tmp_path: Path) -> None:
         assert child.stdout is not None
         child.stdin.write(json.dumps(job) + "\n")
         child.stdin.flush()
-        child.stdout.readline()
-        time.sleep(0.3)
+        until = time.monotonic() + 60
+        while not (path.exists() and load_checkpoint(path)["learner"]["position"]["experience"] >= experience):
+            assert time.monotonic() < until
+            time.sleep(0.01)
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdin.close()
         child.stdout.close()
-    assert row(declared, tmp_path / "run") == row(declared)
+        assert load_checkpoint(path)["learner"]["position"]["experience"] < 5
+    assert row(wanted, tmp_path / "run") == row(wanted)
 
 
 def test_the_first_task_is_shared_by_strengths_and_changes_no_figure(tmp_path: Path) -> None:
@@ -112,6 +114,13 @@ def test_the_first_task_is_shared_by_strengths_and_changes_no_figure(tmp_path: P
         going.close()
         assert first.experience != "0 to 3"  # it begins with the second task
         assert row(trial(figure, label), tmp_path / label) == row(trial(figure, label))
+    (shared,) = tmp_path.glob("first-task-*.safetensors")
+    state = load_checkpoint(shared)
+    state["learner"]["environment"]["torch"] = "1.0"
+    save_checkpoint(shared, state)
+    going = execute(trial(figure, "c = 0.1"), tmp_path / "another torch")
+    assert next(going).experience == "0 to 3"  # it learns the first task itself
+    going.close()
     row(trial(figure, "c = 0", seed=1), tmp_path / "other seed")
     assert len(list(tmp_path.glob("first-task-*.safetensors"))) == 2
 

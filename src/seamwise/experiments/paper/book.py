@@ -54,7 +54,11 @@ def _checked(title: str, module: Any) -> Chapter:
 
     def claims(result: Result) -> list[Claim]:
         return [
-            Claim(f"{check['name']} ({check['equation']})", f"error {check['error']:.2g}", bool(check["passed"]))
+            Claim(
+                f"{check['name']} ({check['equation']})",
+                f"{check['ours']:.4g} (error {check['error']:.1g}, allowed {check['tolerance']:.1g})",
+                bool(check["passed"]),
+            )
             for check in result["checks"]
         ]
 

@@ -37,5 +37,5 @@ QUICK: dict[str, Figure] = {figure.name: figure for figure in _QUICK}
 
 
 def find_figure(name: str, *, quick: bool) -> Figure:
-    """A figure by its name; names without a reduced form of their own have the full one alone."""
+    """A figure by its name, in full or in its reduced form, which some do not have (KeyError)."""
     return QUICK[name] if quick else FIGURES[name]

@@ -84,7 +84,6 @@ class Line:
     strategy: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
-    seeds: int | None = None  # None: as many as the figure
 
 
 @dataclass(frozen=True)

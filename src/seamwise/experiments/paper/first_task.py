@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,8 @@ def keep_first_task(trial: Trial, folder: Path) -> None:
         part.replace(shared)
 
 
-def fetch_first_task(trial: Trial, folder: Path, strategy: Strategy) -> None:
-    """Before a run begins: takes over the first task where another line has learned it.
+def fetch_first_task(trial: Trial, folder: Path, strategy: Strategy, environment: Mapping[str, object]) -> None:
+    """Before a run begins: takes over the first task where another line has learned it, in the same environment.
 
     Other strengths of SI go on from there; a network for each task alone takes the weights and scores.
     """
@@ -42,6 +43,8 @@ def fetch_first_task(trial: Trial, folder: Path, strategy: Strategy) -> None:
         return
     state = load_checkpoint(shared)
     learner = state["learner"]
+    if learner["environment"] != environment:
+        return  # going on would not be the run that this line is by itself
     if alone:
         learner["strategy"] = {}
     elif _without_c(learner["settings"]) != _without_c(strategy.settings):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seamwise.continual.catalogue import nearest
-from seamwise.errors import BadInputError, UsageError
+from seamwise.errors import BadInputError, RefusedError, UsageError
 from seamwise.experiments.comparison import ResultsFile
 from seamwise.experiments.paper.book import Chapter
 from seamwise.experiments.paper.figure import Figure, plain
@@ -38,22 +38,46 @@ def trials_of(
     lines.sort(key=lambda line: line.label != figure.first)
     names = sorted({name for line in lines for name in sets_of(figure.setting_of(line))})
     digests = {name: open_set(name, data, progress).digest for name in names}
-    most = max(seeds or line.seeds or figure.seeds for line in lines)
     return [
         Trial(figure, line, seed, data, {name: digests[name] for name in sets_of(figure.setting_of(line))}, device)
-        for seed in range(most)
+        for seed in range(seeds or figure.seeds)
         for line in lines
-        if seed < (seeds or line.seeds or figure.seeds)
     ]
 
 
 def results_of(path: Path, figure: Figure, command: str, trials: Sequence[Trial]) -> ResultsFile:
-    """The results file of a figure; refuses one that was made in another setting or with other data."""
+    """The results file of a figure, rows by its lines and seeds; refuses one that was made in another setting, with
+    other data, or with other parameters of a line.
+    """
     digests = {name: digest for trial in trials for name, digest in sorted(trial.digests.items())}
     common = {"title": figure.title, "quick": figure.quick, "setting": plain(figure.setting), "data": digests}
-    found = ResultsFile(path, figure.name, command, common)
+    places = {line.label: place for place, line in enumerate(figure.lines)}
+    found = ResultsFile(
+        path,
+        figure.name,
+        command,
+        common,
+        order=lambda row: (places.get(row.get("line", ""), len(places)), row["seed"]),
+    )
     found.open()
+    for row in found.runs:
+        _check_row(path, figure, row)
     return found
+
+
+def _check_row(path: Path, figure: Figure, row: Mapping[str, Any]) -> None:
+    """Refuses a run of a line that the figure does not have, or has with other parameters."""
+    label = row.get("line")
+    line = next((line for line in figure.lines if line.label == label), None)
+    if line is not None:
+        declared = Trial(figure, line, row["seed"], None, {}).all_parameters
+        if (row["strategy"], row.get("parameters")) == (line.strategy, declared):
+            return
+    how = "no such line" if line is None else "that line with other parameters"
+    raise RefusedError(
+        f"{path} holds a run of {label!r}, and {figure.name} has {how}: take those runs out of the file, or choose "
+        "another folder with --results"
+    )
 
 
 def in_turns(figure: Figure, trials: Sequence[Trial]) -> list[list[Trial]]:
@@ -61,12 +85,6 @@ def in_turns(figure: Figure, trials: Sequence[Trial]) -> list[list[Trial]]:
     first = [trial for trial in trials if trial.line.label == figure.first]
     rest = [trial for trial in trials if trial.line.label != figure.first]
     return [turn for turn in (first, rest) if turn]
-
-
-def sort_rows(results: ResultsFile, figure: Figure) -> None:
-    """Rows in the order of the figure's lines and seeds, whichever was finished first."""
-    order = [line.label for line in figure.lines]
-    results.runs.sort(key=lambda row: (order.index(row["line"]), row["seed"]))
 
 
 def write_chapter(path: Path, chapter: Chapter, result: Mapping[str, Any]) -> None:

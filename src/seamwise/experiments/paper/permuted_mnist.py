@@ -51,7 +51,6 @@ QUICK = replace(
     ),
 )
 
-# Test accuracy over all ten tasks after the tenth, from the authors' own result files; EWC and the training accuracy
-# of joint training as read off the figure.
+# Test accuracy over all ten tasks after the tenth, from the authors' own result files.
 PUBLISHED = {"SI c = 0": 0.574, "SI c = 0.01": 0.920, "SI c = 0.02": 0.939, "SI c = 0.1": 0.969}
 PUBLISHED_CURVE = (0.983, 0.983, 0.983, 0.980, 0.979, 0.978, 0.976, 0.975, 0.971, 0.969)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seamwise.experiments.groups import Spread, spread
-from seamwise.experiments.tables import made_with, markdown_table, text
+from seamwise.experiments.tables import commands_of, made_with, markdown_table, text
 
 Row = Mapping[str, Any]
 Result = Mapping[str, Any]
@@ -75,10 +75,37 @@ def claims_table(claims: Sequence[Claim]) -> str:
 
 def page_parts(result: Result, *parts: str) -> list[str]:
     """What every page of a figure begins and ends with, around its own parts."""
-    head = f"Command: `{result['command']}`."
+    head = f"Command: {commands_of(result)}."
     if result["quick"]:
         head += " **A reduced run on a small stand-in, to see the machinery work: no reproduction of the paper.**"
-    return [head, *parts, made_with(result)]
+    setting = [trained_how(result)] if "training" in result.get("setting", {}) else []
+    return [head, *setting, *parts, made_with(result)]
+
+
+def trained_how(result: Result) -> str:
+    """How the networks of a figure were trained, and which lines were trained otherwise."""
+    training = result["setting"]["training"]
+    adam = training["optimizer"] == "adam"
+    told = [
+        f"{'Adam' if adam else training['optimizer'].upper()} at {training['lr']:g}"
+        + (", its moments kept from task to task" if training["keep_optimizer"] else ", begun anew for each task"),
+        f"{training['epochs']} epochs of batches of {training['batch_size']}",
+    ]
+    if training["bf16"]:
+        told.append(
+            "products in bfloat16 (weights, optimizer and the method's own sums in float32; `reproduce precision` sets "
+            "it beside float32)"
+        )
+    apart = {}
+    for row in result["runs"]:
+        chosen = {name: value for name, value in row["parameters"].items() if name in training}
+        if chosen:
+            apart[row["line"]] = ", ".join(f"{name} {value}" for name, value in chosen.items())
+    return ". ".join(["Training: " + "; ".join(told), *(f"{line}: {how}" for line, how in apart.items())]) + "."
+
+
+def show(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def short(value: Spread) -> str:

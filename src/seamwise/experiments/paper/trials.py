@@ -163,7 +163,7 @@ def _leg(trial: Trial, tasks: Tasks, way: int | None, folder: Path | None, allow
     objective = Classification(tasks.masks)
     learner = Learner(model, strategy, objective, setting.training, seed=trial.seed, device=trial.device)
     if folder is not None and way in (None, 0):
-        fetch_first_task(trial, folder, strategy)
+        fetch_first_task(trial, folder, strategy, learner.environment())
     experiences = tasks.joint() if joint else tasks.stream(way)
     judged = list(range(len(tasks.tasks))) if way is None else [way]
     judge = partial(_judge, setting, tasks, model, objective, judged, joint)

@@ -17,6 +17,7 @@ from seamwise.experiments.paper.rows import (
     page_parts,
     seen,
     short,
+    show,
 )
 from seamwise.experiments.tables import markdown_table
 from seamwise.figures.grid import grid
@@ -66,7 +67,7 @@ def claims(result: Result) -> list[Claim]:
     gap = "-" if joint is None or si is None else f"{joint - si:.3f}"
     if result["quick"]:
         holds = None if si is None or none is None else si > none + 0.05
-        return [Claim("SI with c = .1 keeps clearly more than c = 0", f"{si} against {none}", holds)]
+        return [Claim("SI with c = .1 keeps clearly more than c = 0", f"{show(si)} against {show(none)}", holds)]
     return [
         Claim("SI, c = .1: .969 over ten tasks (at least .965)", show(si), at_least(si, 0.965)),
         Claim("SI, c = .1: .964 on task 1 (at least .955)", show(first), at_least(first, 0.955)),
@@ -80,10 +81,6 @@ def claims(result: Result) -> list[Claim]:
             None if joint is None or si is None else joint > si,
         ),
     ]
-
-
-def show(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _both(a: bool | None, b: bool | None) -> bool | None:

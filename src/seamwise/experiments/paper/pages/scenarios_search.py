@@ -11,6 +11,11 @@ from seamwise.figures.lines import lines
 from seamwise.figures.markup import Markup
 
 
+def _varied(strategy: str) -> str:
+    """The parameter that the strategy's grid goes through."""
+    return next(name for name in ("strength", "c", "margin") if name in GRIDS[strategy][0])
+
+
 def _rows(result: Result, scenario: str, strategy: str) -> list[list[Row]]:
     found = by_line(result)
     return [rows for label, rows in found.items() if label.startswith(f"{scenario}: {strategy} ")]
@@ -21,13 +26,14 @@ def markdown(result: Result) -> list[str]:
     for scenario in SCENARIOS:
         for strategy in GRIDS:
             for rows in _rows(result, scenario, strategy):
-                chosen = CHOSEN[strategy].get(scenario)
-                mark = "chosen" if chosen and all(rows[0]["parameters"].get(k) == v for k, v in chosen.items()) else ""
+                chosen, name = CHOSEN[strategy].get(scenario, {}), _varied(strategy)
+                mark = "chosen" if name in chosen and rows[0]["parameters"][name] == chosen[name] else ""
                 label = rows[0]["line"].partition(f"{strategy} ")[2]
                 table.append([f"{SCENARIOS[scenario]}, {strategy}", label, short(final(rows, "R_held_out")), mark])
     return page_parts(
         result,
-        "Mean accuracy over the five tasks after the fifth on 5000 training pictures kept apart, one seed.",
+        f"Mean accuracy over the five tasks after the fifth on {result['setting']['held_out']} training pictures kept "
+        "apart, mean ± standard deviation over runs (one run: none).",
         markdown_table(["strategy", "parameters", "held out", ""], table),
     )
 
@@ -38,11 +44,11 @@ def claims(result: Result) -> list[Claim]:
     for scenario in SCENARIOS:
         for strategy in GRIDS:
             runs = _rows(result, scenario, strategy)
-            chosen = CHOSEN[strategy].get(scenario)
-            if result["quick"] or not runs or not chosen:
+            chosen, name = CHOSEN[strategy].get(scenario, {}), _varied(strategy)
+            if result["quick"] or not runs or name not in chosen:
                 continue
             best = max(runs, key=lambda rows: final(rows, "R_held_out")[0] or 0.0)[0]["parameters"]
-            holds = all(best.get(k) == v for k, v in chosen.items())
+            holds = best[name] == chosen[name]
             listed.append(Claim(f"{SCENARIOS[scenario]}, {strategy}: chosen as the best", str(chosen), holds))
     return listed
 
@@ -51,8 +57,8 @@ def picture(result: Result) -> Markup:
     charts = []
     for scenario, title in SCENARIOS.items():
         series = {}
-        for strategy, tried in GRIDS.items():
-            name = next(name for name in ("strength", "c", "margin") if name in tried[0])
+        for strategy in GRIDS:
+            name = _varied(strategy)
             points = sorted(
                 (float(rows[0]["parameters"][name]), *final(rows, "R_held_out"))
                 for rows in _rows(result, scenario, strategy)

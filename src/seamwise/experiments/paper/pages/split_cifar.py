@@ -15,6 +15,7 @@ from seamwise.experiments.paper.rows import (
     mean,
     page_parts,
     short,
+    show,
 )
 from seamwise.experiments.paper.split_cifar import PUBLISHED
 from seamwise.experiments.tables import markdown_table
@@ -50,7 +51,7 @@ def claims(result: Result) -> list[Claim]:
     if result["quick"]:
         kept, lost = scores.get("c = 0.1"), scores.get("c = 0")
         holds = None if kept is None or lost is None else kept > lost
-        return [Claim("c = .1 keeps more than c = 0", f"{kept} against {lost}", holds)]
+        return [Claim("c = .1 keeps more than c = 0", f"{show(kept)} against {show(lost)}", holds)]
     listed = []
     for label, published in PUBLISHED.items():
         ours = scores.get(label)

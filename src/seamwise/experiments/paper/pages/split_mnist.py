@@ -46,7 +46,8 @@ def markdown(result: Result) -> list[str]:
     return page_parts(
         result,
         "Accuracy after the fifth task, mean ± standard deviation over runs. The published figure shows the training "
-        "set; the columns of single tasks are on the training set too.",
+        "set; the columns of single tasks are on the training set too. The picture shows the standard error of "
+        "the mean, as the paper's.",
         markdown_table(headers, table),
         claims_table(claims(result)),
     )
