@@ -211,6 +211,30 @@ def test_the_pull_by_hand() -> None:
     assert ewc.stiffness == pytest.approx(2.0 * max(float(f.max()) for f in alone[0].values()), rel=1e-5)
 
 
+def test_the_pull_follows_a_layer_that_was_replaced_as_the_model_grew() -> None:
+    ewc, model, alone = consolidated(1.0, 1)
+    reference = through_disk(dict(model.state_dict()))
+    model[2] = nn.Linear(model[2].in_features, model[2].out_features)
+    ewc.begin(model)
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    ewc.adjust(Step(model))
+    for name, p in model.named_parameters():
+        assert p.grad is not None
+        expected = 2.0 * alone[0][name] * (p.detach() - reference[name])
+        torch.testing.assert_close(p.grad, expected, rtol=1e-5, atol=1e-7)
+    assert float(model[2].weight.grad.abs().max()) > 0
+    model[2] = nn.Linear(model[2].in_features, model[2].out_features + 1)
+    with pytest.raises(ValueError, match="another network"):
+        ewc.begin(model)
+
+
+@pytest.mark.parametrize("samples", [0, -1])
+def test_an_impossible_number_of_samples_is_refused_at_once(samples: int) -> None:
+    with pytest.raises(ValueError, match="samples >= 1"):
+        OnlineEWC(samples=samples)
+
+
 @pytest.mark.parametrize("strength", [0.0, 5.0])
 def test_no_strength_is_finetuning_bit_for_bit(strength: float) -> None:
     results = []

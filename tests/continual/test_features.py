@@ -89,3 +89,12 @@ def test_frozen_parameters_are_no_part_of_it() -> None:
     model = Split()
     model.out.bias.requires_grad_(False)
     assert output_layer(*with_features(model, vectors())) == {model.out.weight}
+
+
+def test_a_sequential_with_a_forward_of_its_own_shows_nothing() -> None:
+    class Scaled(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x / 10)
+
+    with pytest.raises(ValueError, match="Scaled does not show"):
+        with_features(Scaled(nn.Linear(FEATURES, 4), nn.Linear(4, 2)), vectors())

@@ -16,11 +16,14 @@ from seamwise.continual import (
     Classification,
     Experience,
     Finetuning,
+    GradientEpisodicMemory,
     Learner,
     LessForgettingLearning,
     Objective,
+    OnlineEWC,
     Output,
     Step,
+    Strategy,
     Training,
 )
 from tests.continual.problems import (
@@ -128,6 +131,21 @@ def test_only_the_rows_of_known_classes_are_frozen(objective: Classification) ->
                 known = [k for task in range(index) for k in CLASS_SETS[task]]
                 assert set(CLASS_SETS[index]) <= set(rows) <= set(allowed)
                 assert not set(rows) & set(known)
+            before = now
+
+
+@pytest.mark.parametrize("other", [GradientEpisodicMemory(capacity=20, samples=6), OnlineEWC(1000.0, samples=8)])
+def test_frozen_rows_stay_whatever_follows_in_a_chain(other: Strategy) -> None:
+    strategy = Chain(LessForgettingLearning(0.1), other)
+    learner = Learner(mlp(), strategy, heads(), Training(batch_size=20, epochs=3, lr=0.05, weight_decay=0.01))
+    before = head_of(learner.model)
+    for progress in learner.fit(class_stream()):
+        if progress.kind == "consolidated":
+            now, index = head_of(learner.model), progress.experience.index
+            known = [k for task in range(index) for k in CLASS_SETS[task]]
+            for old, new in zip(before, now, strict=True):
+                assert torch.equal(old[known], new[known])
+                assert not torch.equal(old[list(CLASS_SETS[index])], new[list(CLASS_SETS[index])])
             before = now
 
 

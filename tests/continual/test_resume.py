@@ -22,6 +22,7 @@ from seamwise.continual import (
     OnlineEWC,
     PerTaskEWC,
     Replay,
+    Step,
     Strategy,
     SynapticIntelligence,
     Training,
@@ -250,8 +251,84 @@ def test_another_machine_is_refused_unless_allowed(what: str, then: Any) -> None
 
 @pytest.mark.parametrize("strategy", [OnlineEWC(), Chain(SynapticIntelligence())])
 def test_the_state_of_another_strategy_is_refused(strategy: Strategy) -> None:
-    with pytest.raises((ValueError, KeyError)):
+    with pytest.raises(MismatchError, match="the checkpoint's strategy was"):
         Learner(mlp(), strategy, heads(), Training(batch_size=4)).load_state_dict(saved())
+
+
+def test_a_strategy_refuses_what_it_does_not_keep() -> None:
+    with pytest.raises(ValueError, match="which this strategy does not keep"):
+        OnlineEWC().load_state_dict(saved()["strategy"])
+
+
+class FreezeBody(Strategy):
+    """From the second experience on the first layer is frozen."""
+
+    def grow(self, model: torch.nn.Module, experience: Experience | None = None) -> None:
+        assert experience is not None
+        if experience.index == 1:
+            assert isinstance(model, torch.nn.Sequential)
+            model[0].requires_grad_(False)
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_what_a_strategy_froze_stays_frozen_after_a_resume_and_counts_in_no_clipping(clip: float | None) -> None:
+    def learner() -> Learner:
+        training = Training(batch_size=4, clip=clip, optimizer="sgd", lr=0.1)
+        return Learner(mlp(), FreezeBody(), heads(), training, seed=1)
+
+    whole = learner()
+    learn(whole, class_stream())
+    first = learner()
+    for progress in first.fit(class_stream()):
+        if progress.experience.index == 1 and progress.step == 2:
+            break
+    second = learner()
+    second.load_state_dict(through_disk(first.state_dict()))
+    body = second.model[0].weight.detach().clone()  # type: ignore[index]
+    learn(second, class_stream())
+    assert torch.equal(second.model[0].weight, body)  # type: ignore[index]
+    assert all(torch.equal(a, b) for a, b in zip(second.model.parameters(), whole.model.parameters(), strict=True))
+
+
+def test_gem_passes_over_what_is_frozen() -> None:
+    learner = Learner(mlp(), Chain(FreezeBody(), GradientEpisodicMemory(capacity=8)), heads(), Training(batch_size=4))
+    learn(learner, class_stream())
+    assert learner.position.experience == 3
+
+
+def test_weights_that_the_last_step_broke_end_the_run() -> None:
+    class Break(Finetuning):
+        def after_step(self, step: Step) -> None:
+            self.steps = getattr(self, "steps", 0) + 1
+            if self.steps == 3:
+                with torch.no_grad():
+                    next(step.model.parameters()).view(-1)[0] = torch.inf
+
+    learner = Learner(mlp(), Break(), heads(), Training(batch_size=4, steps=3))
+    with pytest.raises(DivergenceError):
+        learn(learner, class_stream()[:1])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"clip": -1.0},
+        {"batch_size": 0},
+        {"epochs": 0},
+        {"steps": 0},
+        {"schedule": "linear"},
+        {"batchnorm": "frozen"},
+        {"optimizer": "rmsprop"},
+        {"lr": float("nan")},
+        {"momentum": 1.0},
+        {"weight_decay": -1.0},
+        {"warmup": 1.0},
+    ],
+)
+def test_impossible_training_is_refused(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name}="):
+        Training(**wrong)
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_is_never_saved() -> None:
@@ -274,9 +351,18 @@ def test_an_experience_without_samples_is_refused() -> None:
 
 def test_learning_rate_schedule() -> None:
     plan = Training(lr=0.4, schedule="cosine", warmup=0.5)
-    rates = [plan.lr_at(fraction) for fraction in (0, 0.25, 0.5, 0.75, 1.0)]
-    assert rates == pytest.approx([0.0, 0.2, 0.4, 0.2, 0.0])
-    assert Training(lr=0.3).lr_at(0.9) == 0.3
+    assert [plan.lr_at(step, 4) for step in range(5)] == pytest.approx([0.0, 0.2, 0.4, 0.2, 0.0])
+    assert Training(lr=0.3).lr_at(9, 10) == 0.3
+
+
+def test_a_warm_up_shorter_than_a_step_takes_no_step_away() -> None:
+    short = Training(lr=0.4, schedule="cosine", warmup=0.05)
+    assert short.lr_at(0, 1) == short.lr_at(0, 19) == 0.4
+    assert short.lr_at(0, 20) == 0.0
+    learner = Learner(mlp(), Finetuning(), heads(), Training(batch_size=64, warmup=0.05))
+    before = [p.detach().clone() for p in learner.model.parameters()]
+    learn(learner, class_stream()[:1])
+    assert not any(torch.equal(a, b) for a, b in zip(before, learner.model.parameters(), strict=True))
 
 
 class LateHead(torch.nn.Module):

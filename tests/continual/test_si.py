@@ -358,6 +358,35 @@ def test_a_pull_too_stiff_for_sgd_is_announced() -> None:
     )
 
 
+def test_a_step_that_was_skipped_leaves_nothing_behind() -> None:
+    """In a loop of one's own: adjust, then no step because the loss was no number."""
+    plain, model = mlp(), mlp()
+    si, twin = SynapticIntelligence(c=1.0), SynapticIntelligence(c=1.0)
+    backward(model)
+    for p in model.parameters():
+        assert p.grad is not None
+        p.grad = p.grad * float("inf")
+    si.adjust(Step(model))
+    model.zero_grad()
+    for strategy, network in ((si, model), (twin, plain)):
+        trained(strategy, network)
+    mine, theirs = si.state_dict(), twin.state_dict()
+    assert all(torch.equal(mine[name], value) for name, value in theirs.items() if isinstance(value, torch.Tensor))
+
+
+def test_a_step_without_gradients_says_what_is_missing() -> None:
+    model, si = mlp(), SynapticIntelligence()
+    si.begin(model)
+    with pytest.raises(RuntimeError, match="call adjust between backward and the step"):
+        si.after_step(Step(model))
+
+
+@pytest.mark.parametrize("options", [{"clamp": "relu"}, {"pull": "prox"}, {"first_reference": "one"}])
+def test_unknown_ways_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be one of"):
+        SynapticIntelligence(**options)
+
+
 @pytest.mark.parametrize("options", [{"c": -1.0}, {"c": float("nan")}, {"xi": 0.0}, {"xi": float("nan")}])
 def test_impossible_settings_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="c must be"):

@@ -22,6 +22,7 @@ from seamwise.continual import (
     TensorDataset,
     Training,
 )
+from seamwise.continual.single_pass import SinglePass
 
 # torch's compiler imports a part of torch that is deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")
@@ -87,6 +88,8 @@ def test_it_goes_on_bit_for_bit_and_only_compiled() -> None:
     assert all(torch.equal(value, wanted[name]) for name, value in tensors(second).items())
     with pytest.raises(MismatchError, match="compiled"):
         learner(False).load_state_dict(state)
+    with pytest.raises(MismatchError, match="compiled"):
+        learner(True).load_state_dict(learner(False).state_dict())
 
 
 @pytest.mark.parametrize(
@@ -114,3 +117,17 @@ def test_without_a_compiler_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda *_, **__: fails)
     with pytest.raises(ValueError, match="install g"):
         next(one.fit(stream()))
+
+
+def test_optimizers_it_would_not_obey_are_refused() -> None:
+    model, si = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2)), SynapticIntelligence()
+    for optimizer in (
+        torch.optim.Adam(model.parameters(), maximize=True),
+        torch.optim.Adam([{"params": model[0].parameters()}, {"params": model[1].parameters()}]),
+    ):
+        with pytest.raises(ValueError, match="one group"):
+            SinglePass(si, optimizer)
+    part = SinglePass(si, torch.optim.Adam(model[1].parameters()))
+    model(torch.ones(1, 3)).sum().backward()
+    with pytest.raises(ValueError, match="all trainable parameters"):
+        part(model)

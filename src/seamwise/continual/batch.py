@@ -41,7 +41,7 @@ class Batch:
             x=x,
             y=y,
             task=torch.full((n,), task, dtype=torch.int64, device=x.device),
-            index=torch.arange(n) if index is None else index,
+            index=torch.arange(n, device=x.device) if index is None else index.to(x.device),
             weight=torch.full((n,), 1.0 / n, device=x.device),
         )
 

@@ -53,8 +53,8 @@ class EWC(Strategy):
     draw: Draw = field(default=Draw(("ewc",)), init=False)
 
     def __post_init__(self) -> None:
-        if not self.strength >= 0:
-            raise ValueError(f"strength must be >= 0, not {self.strength}")
+        if not (self.strength >= 0 and (self.samples is None or self.samples >= 1)):
+            raise ValueError(f"strength must be >= 0 and samples >= 1 or none, not {self.strength}, {self.samples}")
 
     @abstractmethod
     def join(self, p: Tensor, fresh: Tensor, fisher: Tensor, reference: Tensor) -> None:
@@ -62,6 +62,10 @@ class EWC(Strategy):
 
     def seed(self, draw: Draw) -> None:
         self.draw = draw.of("ewc")
+
+    def begin(self, model: nn.Module, experience: Experience | None = None) -> None:
+        if self.experiences:
+            self.bound.attach(model)  # parts of it may have been replaced
 
     def adjust(self, step: Step) -> None:
         if self.strength and self.experiences:

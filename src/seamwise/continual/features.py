@@ -9,10 +9,10 @@ from torch.autograd.graph import Node
 def with_features(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """Logits (N, classes, ...) and the last hidden activations (N, F, ...) they are made of, in one forward pass.
 
-    A network shows them by a method `hidden(x)` whose result its `head` turns into logits; of an nn.Sequential the last
-    module is the head. Raises ValueError for other networks.
+    A network shows them by a method `hidden(x)` whose result its `head` turns into logits; of an nn.Sequential (without
+    a forward of its own) the last module is the head. Raises ValueError for other networks.
     """
-    if isinstance(model, nn.Sequential) and len(model) > 1:
+    if isinstance(model, nn.Sequential) and len(model) > 1 and type(model).forward is nn.Sequential.forward:
         *body, head = model
         hidden = x
         for module in body:

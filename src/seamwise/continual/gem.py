@@ -67,7 +67,7 @@ class GradientEpisodicMemory(Strategy):
         _solver()  # says at the start what is missing
 
     def adjust(self, step: Step) -> None:
-        moving = [p for p in step.model.parameters() if p.grad is not None]
+        moving = [p for p in step.model.parameters() if p.requires_grad and p.grad is not None]
         if not self.memory or not moving:
             return
         if step.objective is None:

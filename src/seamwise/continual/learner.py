@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ from seamwise.continual.strategy import Phase, Strategy
 from seamwise.continual.stream import Augment, Experience, Stream
 from seamwise.continual.tensors import clip_gradients
 
+Schedule = Literal["constant", "cosine"]
+BatchNorm = Literal["update", "freeze"]
 FINITE_CHECK_STEPS = 50  # looking at a number on an accelerator waits for it, so not at every step
 
 
@@ -40,9 +42,10 @@ class Training:
     """How every experience is trained.
 
     epochs: passes over the training data; steps, where given, counts optimizer steps instead. schedule: course of the
-    learning rate within a phase; warmup: its first part, rising from zero. clip: largest gradient norm. keep_optimizer:
-    the optimizer's moments go on from one experience to the next instead of starting afresh. bf16: autocast, weights
-    stay float32. batchnorm: "freeze" keeps BatchNorm statistics as the first experience left them.
+    learning rate within a phase; warmup: its first part, rising from zero, where that is a step or more. clip: largest
+    gradient norm. keep_optimizer: the optimizer's moments go on from one experience to the next instead of starting
+    afresh. bf16: autocast, weights stay float32. batchnorm: "freeze" keeps BatchNorm statistics as the first experience
+    left them. Raises ValueError for values that are not possible.
     """
 
     batch_size: int = 64
@@ -53,20 +56,39 @@ class Training:
     weight_decay: float = 0.0
     momentum: float = 0.9
     fused: bool = True
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Schedule = "constant"
     warmup: float = 0.0
     clip: float | None = None
     keep_optimizer: bool = False
     bf16: bool = False
-    batchnorm: Literal["update", "freeze"] = "update"
+    batchnorm: BatchNorm = "update"
 
-    def lr_at(self, fraction: float) -> float:
-        """Learning rate after `fraction` (0..1) of a phase."""
-        if fraction < self.warmup:
+    def __post_init__(self) -> None:
+        rules: dict[str, bool] = {
+            "batch_size": self.batch_size >= 1,
+            "epochs": self.epochs >= 1,
+            "steps": self.steps is None or self.steps >= 1,
+            "optimizer": self.optimizer in get_args(OptimizerName),
+            "lr": 0 <= self.lr < math.inf,
+            "weight_decay": 0 <= self.weight_decay < math.inf,
+            "momentum": 0 <= self.momentum < 1,
+            "schedule": self.schedule in get_args(Schedule),
+            "warmup": 0 <= self.warmup < 1,
+            "clip": self.clip is None or 0 < self.clip < math.inf,
+            "batchnorm": self.batchnorm in get_args(BatchNorm),
+        }
+        wrong = [f"{name}={getattr(self, name)!r}" for name, right in rules.items() if not right]
+        if wrong:
+            raise ValueError(f"training: {', '.join(wrong)} is not possible")
+
+    def lr_at(self, step: int, steps: int) -> float:
+        """Learning rate of a step (from 0) of a phase of so many."""
+        fraction = step / steps
+        if fraction < self.warmup and self.warmup * steps >= 1:  # a shorter one would spend its only step on nothing
             return self.lr * (fraction / self.warmup)
         if self.schedule == "constant":
             return self.lr
-        rest = (fraction - self.warmup) / (1 - self.warmup)
+        rest = max(0.0, fraction - self.warmup) / (1 - self.warmup)
         return self.lr * 0.5 * (1 + math.cos(math.pi * rest))
 
 
@@ -155,6 +177,7 @@ class Learner:
                 yield Progress("step", experience, phase.name, self.position.step, steps, loss)
             self.position.phase, self.position.step = self.position.phase + 1, 0
         self._check_finite()
+        self._check_weights()
         self.strategy.consolidate(self.model, self.objective, experience)
         self.strategy.merge(self.model, experience)
         self._warn_if_stiff()
@@ -170,10 +193,10 @@ class Learner:
         batch = batch.to(self.device)
         self._seed_dropout(draw)
         assert self.optimizer is not None
-        lr = self.training.lr_at(at.step / steps)
+        lr = self.training.lr_at(at.step, steps)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)  # of all: what was frozen meanwhile must not count in clipping
         with torch.autocast(self.device.type, torch.bfloat16) if self.training.bf16 else nullcontext():
             output = self.objective.forward(self.model, batch, self.strategy.wants_features)
             loss = (self.objective.loss(output, batch) * batch.weight).sum()
@@ -268,11 +291,17 @@ class Learner:
                 "lower the learning rate or the strength of the penalty, or set a gradient clip"
             )
 
+    def _check_weights(self) -> None:
+        """The loss is looked at before a step: what the last one did shows in the weights alone."""
+        norms = torch._foreach_norm([p.detach() for p in self.model.parameters()])
+        self._finite = all(bool(norm.isfinite()) for norm in norms)
+        self._check_finite()
+
     def _warn_if_stiff(self) -> None:
-        stiffness = self.strategy.stiffness
-        if self.training.optimizer == "sgd" and self.training.lr * stiffness > 2:
+        stiff, limit = self.training.lr * self.strategy.stiffness, 2 * (1 + self.training.momentum)
+        if self.training.optimizer == "sgd" and stiff > limit:
             warnings.warn(
-                f"lr * penalty curvature is {self.training.lr * stiffness:.3g} > 2: plain SGD will diverge; "
+                f"lr * penalty curvature is {stiff:.3g} > {limit:.3g}: SGD will diverge; "
                 'lower lr or the strength, or use the proximal pull (SI: pull="proximal")',
                 stacklevel=2,
             )
@@ -290,6 +319,7 @@ class Learner:
             "settings": self.strategy.settings,
             "training": asdict(self.training),
             "model": dict(self.model.state_dict()),
+            "frozen": [name for name, p in self.model.named_parameters() if not p.requires_grad],
             "strategy": self.strategy.state_dict(),
             "optimizer": {} if self.optimizer is None else optimizer_state(self.optimizer, self.model),
         }
@@ -305,11 +335,15 @@ class Learner:
         if state["settings"] != self.strategy.settings:
             raise MismatchError(f"the checkpoint's strategy was {state['settings']}, this is {self.strategy.settings}")
         here = self.environment()
-        other = {k: (v, here.get(k)) for k, v in state["environment"].items() if here.get(k) != v}
+        there = state["environment"]
+        other = {k: (there.get(k), here.get(k)) for k in {**there, **here} if there.get(k) != here.get(k)}
         if other and not allow_other_machine:
             differ = ", ".join(f"{name}: {then} then, {now} now" for name, (then, now) in other.items())
             raise MismatchError(f"going on would not be bit for bit the same run ({differ}); allow it explicitly")
         self._load_model(state["model"])
+        if "frozen" in state:  # a strategy may have frozen or freed some as the model grew
+            for name, p in self.model.named_parameters():
+                p.requires_grad_(name not in state["frozen"])
         self.position = Position(**state["position"])
         self.strategy.load_state_dict(state["strategy"])
         self.optimizer, self._order = None, None

@@ -7,8 +7,8 @@ f           features      last hidden activations; of maps, the mean over positi
 The output layer is frozen from the second experience on, as in the paper, so that old boundaries hold in a feature
 space that hardly moves. The paper knows one set of classes. Here an output that no earlier experience could answer (a
 new head, a new class) still learns: of a layer with one row an output, only the old rows are frozen. A layer without
-such rows is frozen as a whole. (Weight decay, and momentum kept from before, still move single rows; they do not move
-a layer frozen as a whole.)
+such rows is frozen as a whole. What others do to frozen rows (weight decay, momentum kept from before, another
+strategy's pull) is undone after the step.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class LessForgettingLearning(Strategy):
     known: KnownClasses = field(default_factory=KnownClasses, init=False)
     teacher: Teacher = field(default_factory=Teacher, init=False)
     head: dict[str, Tensor | None] | None = field(default=None, init=False)  # see `_head`
+    fixed: dict[str, Tensor] = field(default_factory=dict, init=False)  # the head as it is to stay
 
     def __post_init__(self) -> None:
         if not self.strength >= 0:
@@ -52,7 +53,7 @@ class LessForgettingLearning(Strategy):
     def begin(self, model: nn.Module, experience: Experience | None = None) -> None:
         if self.wants_features:
             self.teacher.copy(model)
-        self.head = None
+        self.head, self.fixed = None, {}
 
     def extra_loss(self, step: Step) -> Tensor | None:
         if not self.wants_features:
@@ -68,6 +69,7 @@ class LessForgettingLearning(Strategy):
             )
         if self.freeze_head and self.head is None:
             self.head = self._head(step.model, step.output, step.objective.mask)
+            self.fixed = {n: p.detach().clone() for n, p in step.model.named_parameters() if n in self.head}
         away = at_least_float32(mine) - at_least_float32(theirs)
         return self.strength * batch_total(0.5 * away.square().sum(1), step.batch)
 
@@ -95,12 +97,19 @@ class LessForgettingLearning(Strategy):
                     moves = self.head[name]
                     p.grad = None if moves is None else p.grad * moves
 
+    @torch.no_grad()
+    def after_step(self, step: Step) -> None:
+        for name, p in step.model.named_parameters() if self.head else ():
+            if name in self.fixed:
+                moves = self.head[name] if self.head else None
+                p.copy_(self.fixed[name] if moves is None else torch.where(moves == 0, self.fixed[name], p))
+
     def consolidate(
         self, model: nn.Module, objective: Objective | None = None, experience: Experience | None = None
     ) -> None:
         self.known.add(experience)
         self.teacher.forget()
-        self.head = None
+        self.head, self.fixed = None, {}
 
     def state_dict(self) -> State:
         return {**self.known.state_dict(), **self.teacher.state_dict()}
@@ -108,4 +117,4 @@ class LessForgettingLearning(Strategy):
     def load_state_dict(self, state: State) -> None:
         self.known.load_state_dict(state)
         self.teacher.load_state_dict(state)
-        self.head = None
+        self.head, self.fixed = None, {}

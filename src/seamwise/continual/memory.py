@@ -21,6 +21,7 @@ class Memory:
     policy "reservoir": every sample ever offered is kept with the same probability (Vitter 1985, algorithm R).
     "balanced": groups (task and class; for masks task and the rarest class in it) share the places alike, each a
     reservoir of its own; a group that is too small leaves its places to the others (after Chrysakis and Moens 2020).
+    Where there are more groups than places, every group seen has a place with the same probability.
     """
 
     def __init__(self, capacity: int, policy: Policy = "balanced") -> None:
@@ -60,6 +61,7 @@ class Memory:
 
     def _place(self, group: tuple[int, int], generator: torch.Generator) -> int | None:
         """Where the next sample of the group goes; None: it is let go."""
+        unseen = group not in self.seen
         self.seen[group] = self.seen.get(group, 0) + 1
         if self.size < self.capacity:
             self.size += 1
@@ -67,6 +69,9 @@ class Memory:
         own = (self.group == torch.tensor(group)).all(1).nonzero().flatten()
         counts = self._counts()
         largest = max(counts.values())
+        if largest == 1 and not len(own):  # a reservoir of groups: each is offered once, by its first sample
+            pick = int(torch.randint(len(self.seen), (1,), generator=generator))
+            return pick if unseen and pick < self.capacity else None
         # Takes a place from a fullest group only where that evens out the shares: groups that differ by one would
         # otherwise take turns and keep their newest samples alone.
         if len(own) + 1 < largest or not len(own):

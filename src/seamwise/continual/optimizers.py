@@ -36,9 +36,11 @@ def build_optimizer(
 
 
 def optimizer_state(optimizer: Optimizer, model: nn.Module) -> dict[str, Any]:
-    """Flat: `<state>.<parameter>` -> tensor or number."""
+    """Flat: `<state>.<parameter>` -> tensor or number; without parameters that are no longer the model's."""
     names: dict[Tensor, str] = {p: name for name, p in model.named_parameters()}
-    return {f"{key}.{names[p]}": value for p, state in optimizer.state.items() for key, value in state.items()}
+    return {
+        f"{key}.{names[p]}": value for p, state in optimizer.state.items() if p in names for key, value in state.items()
+    }
 
 
 @torch.no_grad()

@@ -22,8 +22,8 @@ class Replay(Strategy):
     capacity: samples kept in all. policy: "balanced" shares the places among tasks and classes, "reservoir" among all
     samples ever seen. weight: total weight of the replayed samples; the current ones keep 1, so that the strength of
     another strategy in a chain keeps its meaning. share: replayed samples a batch as a part of the batch's size.
-    online: fill the memory from every batch as it comes (for streams without boundaries) instead of when an
-    experience ends.
+    online: fill the memory from every batch as it comes instead of when an experience ends: for streams without
+    boundaries that are seen once (with several epochs a sample is offered, and may be kept, once in each).
     """
 
     capacity: int = 500

@@ -14,7 +14,7 @@ Kept between steps are path, importance and reference; displacement and spare ar
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,10 @@ from seamwise.continual.objective import Objective
 from seamwise.continual.strategy import State, Strategy
 from seamwise.continual.stream import Experience
 from seamwise.continual.tensors import Bound, Tensors, addcmul, check_untouched, subtract
+
+Clamp = Literal["accumulated", "experience", "none"]
+FirstReference = Literal["start", "zero"]
+Pull = Literal["explicit", "proximal"]
 
 
 @dataclass(eq=False)
@@ -42,9 +46,9 @@ class SynapticIntelligence(Strategy):
 
     c: float = 0.1
     xi: float = 1e-3
-    clamp: Literal["accumulated", "experience", "none"] = "accumulated"
-    first_reference: Literal["start", "zero"] = "start"
-    pull: Literal["explicit", "proximal"] = "explicit"
+    clamp: Clamp = "accumulated"
+    first_reference: FirstReference = "start"
+    pull: Pull = "explicit"
     copy_gradient: bool = False
     experiences: int = field(default=0, init=False)  # consolidated so far
     bound: Bound = field(default_factory=lambda: Bound("path", "importance", "reference"), init=False)
@@ -52,10 +56,14 @@ class SynapticIntelligence(Strategy):
     spare: Tensors = field(default_factory=list, init=False)  # the pulled gradient, then the next displacement
     gradients: list[Tensor | None] = field(default_factory=list, init=False)
     versions: list[int] = field(default_factory=list, init=False)
+    observed: bool = field(default=False, init=False)  # this step's gradients, which adjust has not used yet
 
     def __post_init__(self) -> None:
         if not (self.c >= 0 and self.xi > 0):
             raise ValueError(f"c must be >= 0 and xi > 0, not c={self.c}, xi={self.xi}")
+        for name, known in (("clamp", Clamp), ("first_reference", FirstReference), ("pull", Pull)):
+            if getattr(self, name) not in get_args(known):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, not {getattr(self, name)!r}")
 
     @torch.no_grad()
     def begin(self, model: nn.Module, experience: Experience | None = None) -> None:
@@ -63,6 +71,7 @@ class SynapticIntelligence(Strategy):
         if self.experiences or self.first_reference == "start":
             torch._foreach_copy_(self.bound["reference"], self.bound.parameters)  # theta~ <- theta
         torch._foreach_zero_(self.bound["path"])
+        self.gradients, self.observed = [], False
         self._measure()
 
     def observe(self, step: Step) -> None:
@@ -70,11 +79,13 @@ class SynapticIntelligence(Strategy):
         grads = [p.grad for p in self.bound.parameters]
         self.gradients = [None if g is None else g.clone() for g in grads] if self.copy_gradient else grads
         self.versions = [0 if g is None else g._version for g in self.gradients]
+        self.observed = True
 
     @torch.no_grad()
     def adjust(self, step: Step) -> None:
-        if not self.gradients:  # a loop of one's own need not call observe
+        if not self.observed:  # a loop of one's own need not call observe, and may have skipped the step before
             self.observe(step)
+        self.observed = False
         if self.c == 0 or self.experiences == 0 or self.pull == "proximal":
             return
         p, omega, away, spare, g = self._moving(self.bound["importance"], self.displacement, self.spare)
@@ -83,6 +94,8 @@ class SynapticIntelligence(Strategy):
 
     @torch.no_grad()
     def after_step(self, step: Step) -> None:
+        if len(self.gradients) < len(self.bound.parameters):
+            raise RuntimeError("no gradients were seen since the last step: call adjust between backward and the step")
         check_untouched(self.gradients, self.versions, "SynapticIntelligence(copy_gradient=True)")
         if self.pull == "proximal" and self.c and self.experiences:
             self._shrink(step.lr)

@@ -16,7 +16,7 @@ from torch.optim import Adam
 from seamwise.continual.si import SynapticIntelligence
 
 
-def _update(rows: list[tuple[Tensor, ...]], strength: float, betas: tuple[float, float], eps: float) -> None:
+def _update(rows: list[tuple[Tensor, ...]], strength: Tensor, betas: tuple[float, float], eps: float) -> None:
     """rows: see `SinglePass._row`."""
     for p, g, path, importance, reference, m, v, size, root in rows:
         pulled = g + strength * importance * (p - reference)  # Eq. 4
@@ -37,10 +37,15 @@ class SinglePass:
     """
 
     def __init__(self, si: SynapticIntelligence, optimizer: Adam) -> None:
-        (group,) = optimizer.param_groups
-        if si.pull != "explicit" or type(optimizer) is not Adam or group["weight_decay"] or group["amsgrad"]:
-            raise ValueError("the single pass is for the explicit pull with plain Adam, without weight decay")
-        self.si, self.optimizer, self.group = si, optimizer, group
+        groups = optimizer.param_groups
+        other = any(groups[0].get(name) for name in ("weight_decay", "amsgrad", "maximize"))
+        if si.pull != "explicit" or type(optimizer) is not Adam or len(groups) > 1 or other:
+            raise ValueError(
+                "the single pass is for the explicit pull with plain Adam: one group, no weight decay, AMSGrad or "
+                "maximize"
+            )
+        self.si, self.optimizer, self.group = si, optimizer, groups[0]
+        self.strength = torch.tensor(2 * si.c, dtype=torch.float64)
         self.compiled: Callable[..., None] = torch.compile(_update, dynamic=False)
 
     @torch.no_grad()
@@ -48,6 +53,8 @@ class SinglePass:
         """One step with the gradients that the parameters have now; those without one stay as they are."""
         self.si.line_up(model)
         bound = self.si.bound
+        if len(bound.parameters) != len(self.group["params"]):
+            raise ValueError("the single pass moves what SI looks at: give the optimizer all trainable parameters")
         kinds = zip(bound.parameters, bound["path"], bound["importance"], bound["reference"], strict=True)
         rows = [self._row(p, *more) for p, *more in kinds if p.grad is not None]
         if rows:
@@ -56,7 +63,7 @@ class SinglePass:
 
     def _run(self, rows: list[tuple[Tensor, ...]]) -> None:
         try:
-            self.compiled(rows, 2 * self.si.c, self.group["betas"], self.group["eps"])
+            self.compiled(rows, self.strength, self.group["betas"], self.group["eps"])
         except RuntimeError as error:
             if "C++ compiler" not in str(error):
                 raise
@@ -79,6 +86,6 @@ class SinglePass:
                 state[name] = torch.zeros_like(p, requires_grad=False)
         count = int(state["step"].add_(1))
         first, second = self.group["betas"]
-        size = torch.tensor(self.group["lr"] / (1 - first**count))
-        root = torch.tensor(math.sqrt(1 - second**count))
+        size = torch.tensor(self.group["lr"] / (1 - first**count), dtype=torch.float64)
+        root = torch.tensor(math.sqrt(1 - second**count), dtype=torch.float64)
         return p.detach(), p.grad, *more, state["exp_avg"], state["exp_avg_sq"], size, root

@@ -93,7 +93,7 @@ class Strategy:
 
     @property
     def stiffness(self) -> float:
-        """Largest second derivative of a closed-form penalty (0: none); lr * stiffness > 2 diverges under plain SGD."""
+        """Largest second derivative of a closed-form penalty (0: none): SGD diverges above 2 (1 + momentum) / lr."""
         return 0.0
 
 
@@ -193,4 +193,4 @@ class Chain(Strategy):
 
     @property
     def stiffness(self) -> float:
-        return max((strategy.stiffness for strategy in self.strategies), default=0.0)
+        return sum(strategy.stiffness for strategy in self.strategies)
