@@ -1,10 +1,17 @@
 """`seamwise reproduce`: every reduced form runs, keeps its runs and holds what it claims; wrong input is answered."""
 
+import fcntl
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from seamwise.experiments.checkpoint import load_checkpoint
 from seamwise.experiments.paper.book import CHAPTERS
 from seamwise.experiments.paper.catalogue import QUICK
 from tests.cli.conftest import Command
@@ -134,3 +141,48 @@ def test_one_failed_run_costs_no_page(seamwise: Command, tmp_path: Path) -> None
     answer = seamwise("reproduce", "split-mnist", "--quick", "--work", tmp_path, "--seeds", 1)
     assert (answer.code, "some runs failed" in answer.err) == (1, True)
     assert "c = 1 | 1 |" in page.read_text()
+
+
+def test_a_killed_command_goes_on_and_changes_no_figure(tmp_path: Path) -> None:
+    """The whole command, with two runs side by side; what it leaves running ends by itself."""
+
+    def figures(work: Path) -> list[dict[str, Any]]:
+        runs = json.loads((work / "quick" / "split-mnist.json").read_text())["runs"]
+        return [{name: row[name] for name in ("line", "seed", "parameters", "R", "R_train")} for row in runs]
+
+    def start(work: Path) -> subprocess.Popen[bytes]:
+        words = ("reproduce", "split-mnist", "--quick", "--seeds", "1", "--jobs", "2", "--work", str(work))
+        code = f"from seamwise.cli import main; main({list(words)!r})"
+        return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def steps(work: Path) -> list[int]:
+        paths = sorted((work / "quick" / "split-mnist").glob("*/checkpoint.safetensors"))
+        at = [load_checkpoint(path)["learner"]["position"] for path in paths]
+        return [1_000_000 * position["experience"] + position["step"] for position in at]
+
+    killed = tmp_path / "killed"
+    process, until = start(killed), time.monotonic() + 60
+    while len(before := steps(killed)) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    while _at_work(killed):  # its children notice that nobody listens any more
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert all(now >= then for now, then in zip(steps(killed), before, strict=True))
+    assert not (killed / "quick" / "split-mnist.json").exists() or len(figures(killed)) < 2
+    assert start(killed).wait() == 0
+    assert start(tmp_path / "whole").wait() == 0
+    assert figures(killed) == figures(tmp_path / "whole")
+
+
+def _at_work(folder: Path) -> bool:
+    """Whether any process holds a lock below the folder: the runs' children do."""
+    for path in folder.rglob(".lock"):
+        with path.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    return False
