@@ -10,7 +10,7 @@ from seamwise.experiments.paper.scenarios import MEMORY, SCENARIOS, SETTING
 
 GRIDS: dict[str, list[dict[str, Any]]] = {
     "ewc-per-task": [{"strength": s, "samples": 1024} for s in (1e2, 1e3, 1e4, 1e5, 1e6)],
-    "ewc": [{"strength": s, "samples": 1024} for s in (1e2, 1e3, 1e4, 1e5, 1e6, 1e7)],
+    "ewc": [{"strength": s, "samples": 1024} for s in (1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9)],
     "si": [{"c": c} for c in (0.1, 1.0, 10.0, 100.0, 1000.0)],
     "lwf": [{"strength": s} for s in (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)],
     "lfl": [{"strength": s} for s in (1e-3, 1e-2, 1e-1, 1.0, 10.0)],
