@@ -137,11 +137,11 @@ def test_a_search_claims_only_what_was_chosen_among_its_strengths(monkeypatch: p
         label = f"task: {strategy} {name}={value:g}"
         return row(label, steady(score, 2), R_held_out=steady(score, 2), parameters={name: value, "capacity": 5})
 
-    runs = [tried("gem", "margin", 0.0, 0.8), tried("gem", "margin", 0.5, 0.9), tried("si", "c", 1.0, 0.9)]
+    runs = [tried("ewc", "strength", 1.0, 0.8), tried("ewc", "strength", 5.0, 0.9), tried("si", "c", 1.0, 0.9)]
     searched = result(*runs, tried("si", "c", 10.0, 0.8), setting={"held_out": 7})
     for chosen, verdicts in (({"c": 1.0}, [True]), ({"c": 10.0}, [False]), ({}, [])):
         monkeypatch.setitem(scenarios_search.CHOSEN, "si", {"task": chosen})
-        monkeypatch.setitem(scenarios_search.CHOSEN, "gem", {"task": {"capacity": 5}})
+        monkeypatch.setitem(scenarios_search.CHOSEN, "ewc", {"task": {"capacity": 5}})
         assert [claim.holds for claim in scenarios_search.claims(searched)] == verdicts
         assert "\n".join(scenarios_search.markdown(searched)).count("| chosen |") == len(verdicts)
 

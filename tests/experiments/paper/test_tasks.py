@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from seamwise.continual import Draw, Training
-from seamwise.experiments.paper.figure import Appended, Permuted, Setting, Split
+from seamwise.experiments.paper.figure import Appended, Permuted, Setting, Split, plain
 from seamwise.experiments.paper.tasks import Pixels, make_tasks
 from seamwise.experiments.sets import LabelledSet
 
@@ -22,13 +22,35 @@ def made_up(name: str = "made up", classes: int = CLASSES, each: int = 10) -> La
 
 
 def setting(**changes: object) -> Setting:
-    plain = Setting(data="a", tasks=Split(((0, 1), (2, 3), (4, 5))), training=Training(), hidden=(4,))
-    return plain.changed(changes)
+    bare = Setting(data="a", tasks=Split(((0, 1), (2, 3), (4, 5))), training=Training(), hidden=(4,))
+    return bare.changed(changes)
 
 
 def everything(samples: Pixels) -> tuple[torch.Tensor, torch.Tensor]:
     batch = samples.batch(torch.arange(len(samples)))
     return batch.x, batch.y
+
+
+def test_pictures_are_padded_and_standardised_on_all_sides() -> None:
+    padded = setting(pad=1, standardise=(0.5, 0.25), held_out=6)
+    for task, plain in zip(
+        make_tasks(padded, {"a": made_up()}, seed=0).tasks,
+        make_tasks(setting(held_out=6), {"a": made_up()}, seed=0).tasks,
+        strict=True,
+    ):
+        for side in ("train", "test", "held_out"):
+            x, y = everything(getattr(task, side))
+            bare, labels = everything(getattr(plain, side))
+            assert torch.equal(y, labels)
+            x = x.view(-1, 4, 5)
+            torch.testing.assert_close(x[:, 1:-1, 1:-1].flatten(1), (bare - 0.5) / 0.25)
+            assert bool((x[:, [0, -1]] == -2).all() and (x[:, :, [0, -1]] == -2).all())
+        assert torch.equal(task.train.first(2).batch(torch.arange(2)).x, everything(task.train)[0][:2])
+
+
+def test_what_settings_did_not_always_have_does_not_count_at_its_default() -> None:
+    assert not {"pad", "standardise", "init"} & set(plain(setting()))
+    assert plain(setting(pad=2, standardise=(0.1, 0.2)))["standardise"] == [0.1, 0.2]
 
 
 def test_a_split_gives_each_task_its_classes_and_its_mask() -> None:

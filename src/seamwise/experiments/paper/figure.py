@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from seamwise.continual import Training
+from seamwise.experiments.paper.networks import Initial
 
 Scenario = Literal["task", "domain", "class"]
 
@@ -48,7 +49,9 @@ class Setting:
     convolutional network. zero_head: the output layer starts at zero. held_out: so many training samples of the set
     are kept apart and judged beside the test set, for choosing strengths. train_judged: how many training samples of a
     task are judged beside the test set (None: all). limit: use so many training samples of each task (None: all).
-    correlations: measure how the path integrals of the hidden layers' weights correlate across tasks.
+    correlations: measure how the path integrals of the hidden layers' weights correlate across tasks. pad: so many
+    black pixels are put around each picture. standardise: mean and standard deviation that are taken out of the pixels
+    (0..1). init: how weights begin, see `networks`.
     """
 
     data: str
@@ -61,6 +64,9 @@ class Setting:
     train_judged: int | None = None
     limit: int | None = None
     correlations: bool = False
+    pad: int = 0
+    standardise: tuple[float, float] | None = None
+    init: Initial = "glorot"
 
     def changed(self, changes: Mapping[str, Any]) -> Setting:
         """With other values, by the name of a field here, of the training or of the tasks."""
@@ -108,7 +114,12 @@ class Figure:
         return self.setting.changed(line.changes)
 
 
+# Fields that settings did not always have: at these values they change nothing, so results without them stay valid.
+_LATER = {"pad": 0, "standardise": None, "init": "glorot"}
+
+
 def plain(setting: Setting) -> dict[str, Any]:
     """A setting as JSON values, as they come back from a file."""
-    values = {**asdict(setting), "tasks": {"kind": type(setting.tasks).__name__, **asdict(setting.tasks)}}
+    values = {name: value for name, value in asdict(setting).items() if _LATER.get(name, ...) != value}
+    values["tasks"] = {"kind": type(setting.tasks).__name__, **asdict(setting.tasks)}
     return dict(json.loads(json.dumps(values)))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from seamwise.continual import Batch, Draw, Experience
@@ -17,11 +18,19 @@ from seamwise.experiments.sets import LabelledSet
 class Pixels:
     """Pictures of 8 bits that become numbers from 0 to 1 as they are asked for; a dataset of the learning core.
 
-    x: (N, ...) uint8. permutation: (D,) order of the D pixels of a picture, which is flat then.
+    x: (N, ...) uint8. permutation: (D,) order of the D pixels of a picture, which is flat then. standardise: mean and
+    standard deviation that are taken out.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, task: int, permutation: Tensor | None = None) -> None:
-        self.x, self.y, self.task, self.permutation = x, y, task, permutation
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        task: int,
+        permutation: Tensor | None = None,
+        standardise: tuple[float, float] | None = None,
+    ) -> None:
+        self.x, self.y, self.task, self.permutation, self.standardise = x, y, task, permutation, standardise
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -30,11 +39,14 @@ class Pixels:
         x = self.x[indices]
         if self.permutation is not None:
             x = x[:, self.permutation]
-        return Batch.of(x.float().div_(255), self.y[indices], self.task, indices)
+        x = x.float().div_(255)
+        if self.standardise is not None:
+            x.sub_(self.standardise[0]).div_(self.standardise[1])
+        return Batch.of(x, self.y[indices], self.task, indices)
 
     def first(self, count: int | None) -> Pixels:
         """The first samples only."""
-        return Pixels(self.x[:count], self.y[:count], self.task, self.permutation)
+        return Pixels(self.x[:count], self.y[:count], self.task, self.permutation, self.standardise)
 
 
 @dataclass(frozen=True)
@@ -82,14 +94,15 @@ class Side:
 
     x: Tensor
     y: Tensor
+    standardise: tuple[float, float] | None
 
     def rows(self, rows: slice | Tensor) -> Side:
-        return Side(self.x[rows], self.y[rows])
+        return Side(self.x[rows], self.y[rows], self.standardise)
 
     def of(self, classes: Sequence[int], labels: Tensor, task: int) -> Pixels:
         """The samples of some classes; labels: what each class of the set is called in the task."""
         chosen = torch.isin(self.y, torch.tensor(classes))
-        return Pixels(self.x[chosen], labels[self.y[chosen]], task)
+        return Pixels(self.x[chosen], labels[self.y[chosen]], task, None, self.standardise)
 
 
 Sides = tuple[Side, Side, Side]  # to learn from, to judge by, and kept apart of the former
@@ -98,8 +111,12 @@ Sides = tuple[Side, Side, Side]  # to learn from, to judge by, and kept apart of
 def _sides(found: LabelledSet, setting: Setting) -> Sides:
     """The sides of a set, mixed once and for all; flat pictures for a perceptron."""
     order = torch.randperm(len(found.y), generator=Draw(("order of the set", found.name)).generator())
-    whole = Side(found.x[order].flatten(1) if setting.hidden else found.x[order], found.y[order])
-    test = Side(found.x_test.flatten(1) if setting.hidden else found.x_test, found.y_test)
+
+    def side(x: Tensor, y: Tensor) -> Side:
+        x = F.pad(x, [setting.pad] * 4)
+        return Side(x.flatten(1) if setting.hidden else x, y, setting.standardise)
+
+    whole, test = side(found.x[order], found.y[order]), side(found.x_test, found.y_test)
     kept = len(order) - setting.held_out
     return whole.rows(slice(kept)), test, whole.rows(slice(kept, None))
 
@@ -129,7 +146,7 @@ def _permuted(setting: Setting, sides: Sides, permuted: Permuted, seed: int) -> 
     for number in range(permuted.count):
         order = torch.randperm(pixels, generator=Draw(("permutation", seed, number)).generator())
         shuffle = None if number == 0 and permuted.first_as_is else order
-        train, test, held_out = (Pixels(side.x, side.y, number, shuffle) for side in sides)
+        train, test, held_out = (Pixels(side.x, side.y, number, shuffle, side.standardise) for side in sides)
         tasks.append(Task(f"task {number + 1}", train.first(setting.limit), test, held_out, classes))
     return Tasks(tuple(tasks), len(classes), {})
 

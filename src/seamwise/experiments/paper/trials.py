@@ -173,10 +173,17 @@ def _leg(trial: Trial, tasks: Tasks, way: int | None, folder: Path | None, allow
 
 def _network(setting: Setting, tasks: Tasks, seed: int) -> nn.Sequential:
     if not setting.hidden:
-        network = convolutional(tasks.outputs, zero_head=setting.zero_head, seed=seed)
+        network = convolutional(tasks.outputs, zero_head=setting.zero_head, init=setting.init, seed=seed)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-    inputs, zero = tasks.tasks[0].train.x.shape[1], setting.zero_head
-    return perceptron(inputs, setting.hidden, tasks.outputs, dropout=setting.dropout, zero_head=zero, seed=seed)
+    return perceptron(
+        tasks.tasks[0].train.x.shape[1],
+        setting.hidden,
+        tasks.outputs,
+        dropout=setting.dropout,
+        zero_head=setting.zero_head,
+        init=setting.init,
+        seed=seed,
+    )
 
 
 def _judge(

@@ -13,7 +13,7 @@ from seamwise.figures.markup import Markup
 
 def _varied(strategy: str) -> str:
     """The parameter that the strategy's grid goes through."""
-    return next(name for name in ("strength", "c", "margin") if name in GRIDS[strategy][0])
+    return "c" if "c" in GRIDS[strategy][0] else "strength"
 
 
 def _rows(result: Result, scenario: str, strategy: str) -> list[list[Row]]:
