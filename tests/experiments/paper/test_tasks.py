@@ -33,14 +33,14 @@ def everything(samples: Pixels) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_pictures_are_padded_and_standardised_on_all_sides() -> None:
     padded = setting(pad=1, standardise=(0.5, 0.25), held_out=6)
-    for task, plain in zip(
+    for task, untouched in zip(
         make_tasks(padded, {"a": made_up()}, seed=0).tasks,
         make_tasks(setting(held_out=6), {"a": made_up()}, seed=0).tasks,
         strict=True,
     ):
         for side in ("train", "test", "held_out"):
             x, y = everything(getattr(task, side))
-            bare, labels = everything(getattr(plain, side))
+            bare, labels = everything(getattr(untouched, side))
             assert torch.equal(y, labels)
             x = x.view(-1, 4, 5)
             torch.testing.assert_close(x[:, 1:-1, 1:-1].flatten(1), (bare - 0.5) / 0.25)
