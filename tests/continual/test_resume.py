@@ -392,3 +392,46 @@ def test_a_head_that_joins_later_trains_under_fused_sgd() -> None:
         results.append(dict(learner.model.state_dict()))
     for name, value in results[0].items():
         torch.testing.assert_close(value, results[1][name], rtol=1e-5, atol=1e-6)
+
+
+def test_the_count_of_steps_may_go_on_while_moments_begin_anew() -> None:
+    """As in the authors' code: a task's first step is (1 - .9) / sqrt(1 - .999) = 3.2 learning rates long, not one."""
+    stream, training = class_stream(), Training(batch_size=40, steps=500, lr=1e-3)
+    moves = []
+    for kept in (True, False):
+        learner = Learner(mlp(), Finetuning(), Classification(), replace(training, keep_step_count=kept))
+        learn(learner, stream[:1])
+        before = [p.detach().clone() for p in learner.model.parameters()]
+        for progress in learner.fit(stream[:2]):
+            if progress.experience.index == 1:
+                break
+        assert learner.optimizer is not None
+        (steps,) = {int(state["step"]) for state in learner.optimizer.state.values()}
+        assert steps == (501 if kept else 1)
+        moves.append(
+            max(float((p.detach() - q).abs().max()) for p, q in zip(learner.model.parameters(), before, strict=True))
+        )
+    correction = (1 - 0.999**501) ** 0.5 / (1 - 0.9**501)
+    assert moves == pytest.approx([1e-3 * 0.1 / 0.001**0.5 * correction, 1e-3], rel=1e-3)
+
+
+def test_a_run_whose_count_goes_on_is_resumed_exactly_and_only_as_such() -> None:
+    def learner(kept: bool = True) -> Learner:
+        return Learner(mlp(), Finetuning(), heads(), Training(batch_size=8, keep_step_count=kept), seed=1)
+
+    whole = learner()
+    learn(whole, class_stream())
+    for stop in (("consolidated", 0), ("step", 1)):
+        first = learner()
+        for progress in first.fit(class_stream()):
+            if (progress.kind, progress.experience.index) == stop:
+                break
+        state = through_disk(first.state_dict())
+        second = learner()
+        second.load_state_dict(state)
+        learn(second, class_stream())
+        assert_identical(dict(second.model.state_dict()), dict(whole.model.state_dict()))
+        with pytest.raises(MismatchError, match="keep_step_count"):
+            learner(kept=False).load_state_dict(state)
+    with pytest.raises(ValueError, match="keep_step_count"):
+        Training(keep_optimizer=True, keep_step_count=True)

@@ -121,5 +121,6 @@ _LATER = {"pad": 0, "standardise": None, "init": "glorot"}
 def plain(setting: Setting) -> dict[str, Any]:
     """A setting as JSON values, as they come back from a file."""
     values = {name: value for name, value in asdict(setting).items() if _LATER.get(name, ...) != value}
+    values["training"] = setting.training.values()
     values["tasks"] = {"kind": type(setting.tasks).__name__, **asdict(setting.tasks)}
     return dict(json.loads(json.dumps(values)))

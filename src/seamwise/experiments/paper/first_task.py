@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from seamwise.experiments.paper.trials import Trial
 
 
+KEEP = "keep_step_count"
+
+
 def leg_name(way: int | None) -> str:
     """How the files of a network begin that learns only one of the tasks (None: it learns all)."""
     return "" if way is None else f"task-{way + 1}-"
@@ -50,6 +53,7 @@ def fetch_first_task(trial: Trial, folder: Path, strategy: Strategy, environment
     elif _without_c(learner["settings"]) != _without_c(strategy.settings):
         return
     learner["settings"] = strategy.settings
+    learner["training"] = trial.setting.training.values()
     save_checkpoint(own, state)
 
 
@@ -61,5 +65,8 @@ def _without_c(settings: Any) -> Any:
 def _shared(trial: Trial, folder: Path) -> Path:
     identity = trial.identity()
     same = {name: identity[name] for name in ("figure", "setting", "data", "seed")}
+    # how an optimizer is taken from task to task does not matter yet
+    training = {name: v for name, v in same["setting"]["training"].items() if name not in ("keep_optimizer", KEEP)}
+    same["setting"] = same["setting"] | {"training": training}
     digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:12]
     return folder.parent / f"first-task-{digest}.safetensors"

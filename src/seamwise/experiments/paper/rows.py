@@ -88,7 +88,8 @@ def trained_how(result: Result) -> str:
     adam = training["optimizer"] == "adam"
     told = [
         f"{'Adam' if adam else training['optimizer'].upper()} at {training['lr']:g}"
-        + (", its moments kept from task to task" if training["keep_optimizer"] else ", begun anew for each task"),
+        + (", its moments kept from task to task" if training["keep_optimizer"] else ", begun anew for each task")
+        + (" but for its count of steps, as in the authors' code" if training.get("keep_step_count") else ""),
         f"{training['epochs']} epochs of batches of {training['batch_size']}",
     ]
     if training["bf16"]:

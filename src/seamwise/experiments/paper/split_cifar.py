@@ -8,12 +8,13 @@ from seamwise.continual import Training
 from seamwise.experiments.paper.figure import Appended, Figure, Line, Setting, Split
 
 # Four convolutions and a layer of 512 units with dropout, a multi-head output that starts at zero; Adam, reset for
-# each task, 60 epochs of batches of 256.
+# each task, 60 epochs of batches of 256. The authors' reset spares Adam's count of steps, which is made elsewhere than
+# its moments; without its correction the steps at the beginning of a task are longer, and more is forgotten.
 SETTING = Setting(
     data="cifar10",
     tasks=Appended("cifar100_first50"),
     zero_head=True,
-    training=Training(optimizer="adam", lr=1e-3, batch_size=256, epochs=60, keep_optimizer=False, bf16=True),
+    training=Training(optimizer="adam", lr=1e-3, batch_size=256, epochs=60, keep_step_count=True, bf16=True),
     train_judged=5000,
 )
 
@@ -26,6 +27,7 @@ FULL = Figure(
         Line("c = 0.01", "si", {"c": 0.01, "xi": 1e-3}),
         Line("c = 0.1", "si", {"c": 0.1, "xi": 1e-3}),
         Line("from scratch", "separate"),
+        *(Line(f"c = {c:g}, Adam anew", "si", {"c": c, "xi": 1e-3}, {"keep_step_count": False}) for c in (0.0, 0.01)),
     ),
     seeds=5,
     first="c = 0",
