@@ -39,8 +39,8 @@ def markdown(result: Result) -> list[str]:
         result,
         "Accuracy after the last task, mean ± standard deviation over the runs (one run: none). The published figures "
         "are validation accuracies of five runs, their standard deviation lies between .004 and .022. Training "
-        "accuracy is that of the first 5000 training samples of a task, without dropout. `Adam anew`: its count of steps "
-        "begins anew for each task too, as one would read the paper; the published runs let it go on.",
+        "accuracy is that of the first 5000 training samples of a task, without dropout. `Adam anew`: its count of "
+        "steps begins anew for each task too, as one would read the paper; the published runs let it go on.",
         markdown_table(["line", "runs", *(f"task {i + 1}" for i in range(count)), "mean"], table),
         claims_table(claims(result)),
     )
