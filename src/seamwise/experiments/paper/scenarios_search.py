@@ -10,9 +10,9 @@ from seamwise.experiments.paper.scenarios import QUICK as SCENARIOS_QUICK
 from seamwise.experiments.paper.scenarios import SCENARIOS, SETTING, XI
 
 GRIDS: dict[str, list[dict[str, Any]]] = {
-    "ewc-per-task": [{"strength": s, "samples": 1024} for s in (1e1, 1e2, 1e3, 1e4, 1e5, 1e6)],
+    "ewc-per-task": [{"strength": s, "samples": 1024} for s in (1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7)],
     "ewc": [{"strength": s, "samples": 1024} for s in (1e1, 1e2, 1e3, 1e4, 1e5, 1e6)],
-    "si": [{"c": c, "xi": XI} for c in (1.0, 1e1, 1e2, 1e3, 1e4)],
+    "si": [{"c": c, "xi": XI} for c in (1.0, 1e1, 1e2, 1e3, 1e4, 1e5)],
     "lwf": [{"strength": s} for s in (0.5, 1.0, 2.0, 5.0, 10.0)],
     "lfl": [{"strength": s} for s in (1e-3, 1e-2, 1e-1, 1.0)],
 }
