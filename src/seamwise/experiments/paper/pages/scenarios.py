@@ -32,7 +32,8 @@ def markdown(result: Result) -> list[str]:
     return page_parts(
         result,
         "Mean test accuracy over the five tasks after the fifth, mean ± standard deviation over runs; published: Hsu "
-        "et al. 2018, ten runs.",
+        "et al. 2018, ten runs. Strengths are theirs; LwF's and LFL's were chosen by `reproduce scenarios-search`, "
+        "which also shows what other strengths of EWC and SI would keep.",
         markdown_table([*headers, "runs"], table),
         claims_table(claims(result)),
     )
