@@ -66,7 +66,7 @@ QUICK = replace(
     quick=True,
     seeds=1,
     lines=tuple(
-        replace(line, parameters={"c": 1.0, "xi": XI}) if line.strategy == "si" else line for line in FULL.lines
+        replace(line, parameters={"c": 30.0, "xi": XI}) if line.strategy == "si" else line for line in FULL.lines
     ),
     setting=SETTING.changed(
         {"data": "digits", "hidden": (64, 64), "epochs": 20, "batch_size": 32, "pad": 0, "standardise": None}
