@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from bisect import bisect_left, insort
 from typing import Any, Literal
 
 import torch
@@ -29,12 +29,12 @@ class Memory:
             raise ValueError(f"a memory needs room for at least one sample, not {capacity}")
         self.capacity, self.policy = capacity, policy
         self.kept: Batch | None = None  # rows beyond `size` are empty places
-        self.group = torch.zeros(capacity, 2, dtype=torch.int64)
-        self.size = 0
+        self.group: list[tuple[int, int]] = []  # of each place that is taken
+        self.places: dict[tuple[int, int], list[int]] = {}  # of each group, ascending
         self.seen: dict[tuple[int, int], int] = {}
 
     def __len__(self) -> int:
-        return self.size
+        return len(self.group)
 
     def offer(self, batch: Batch, draw: Draw) -> None:
         """Shows the samples to the memory one by one; `draw` must be a new one for each call."""
@@ -44,13 +44,13 @@ class Memory:
             place = self._place(groups[row], generator)
             if place is not None:
                 self._store(place, batch, row)
-                self.group[place] = torch.tensor(groups[row])
+                self._take(place, groups[row])
 
     def sample(self, count: int, draw: Draw) -> Batch | None:
         """`count` different samples (all, if there are fewer), each equally likely; None from an empty memory."""
-        if self.kept is None or self.size == 0:
+        if self.kept is None or not self.group:
             return None
-        return self.kept.rows(torch.randperm(self.size, generator=draw.generator())[:count])
+        return self.kept.rows(torch.randperm(len(self), generator=draw.generator())[:count])
 
     def _groups(self, batch: Batch) -> list[tuple[int, int]]:
         if self.policy == "reservoir":
@@ -63,26 +63,34 @@ class Memory:
         """Where the next sample of the group goes; None: it is let go."""
         unseen = group not in self.seen
         self.seen[group] = self.seen.get(group, 0) + 1
-        if self.size < self.capacity:
-            self.size += 1
-            return self.size - 1
-        own = (self.group == torch.tensor(group)).all(1).nonzero().flatten()
-        counts = self._counts()
-        largest = max(counts.values())
-        if largest == 1 and not len(own):  # a reservoir of groups: each is offered once, by its first sample
+        if len(self) < self.capacity:
+            return len(self)
+        own = self.places.get(group, [])
+        largest = max(map(len, self.places.values()))
+        if largest == 1 and not own:  # a reservoir of groups: each is offered once, by its first sample
             pick = int(torch.randint(len(self.seen), (1,), generator=generator))
             return pick if unseen and pick < self.capacity else None
         # Takes a place from a fullest group only where that evens out the shares: groups that differ by one would
         # otherwise take turns and keep their newest samples alone.
-        if len(own) + 1 < largest or not len(own):
-            fullest = min(g for g, n in counts.items() if n == largest)
-            theirs = (self.group == torch.tensor(fullest)).all(1).nonzero().flatten()
-            return int(theirs[torch.randint(len(theirs), (1,), generator=generator)])
+        if len(own) + 1 < largest or not own:
+            theirs = self.places[min(g for g, places in self.places.items() if len(places) == largest)]
+            return theirs[int(torch.randint(len(theirs), (1,), generator=generator))]
         pick = int(torch.randint(self.seen[group], (1,), generator=generator))
-        return int(own[pick]) if pick < len(own) else None
+        return own[pick] if pick < len(own) else None
 
-    def _counts(self) -> dict[tuple[int, int], int]:
-        return Counter((a, b) for a, b in self.group[: self.size].tolist())
+    def _take(self, place: int, group: tuple[int, int]) -> None:
+        """Notes that a place is a group's now, and no longer another's."""
+        if place < len(self.group):
+            if self.group[place] == group:
+                return
+            theirs = self.places[self.group[place]]
+            del theirs[bisect_left(theirs, place)]
+            if not theirs:
+                del self.places[self.group[place]]
+            self.group[place] = group
+        else:
+            self.group.append(group)
+        insort(self.places.setdefault(group, []), place)
 
     def _store(self, place: int, batch: Batch, row: int) -> None:
         if self.kept is None:
@@ -100,8 +108,8 @@ class Memory:
         state: dict[str, Any] = {"seen": [[*group, count] for group, count in self.seen.items()]}
         if self.kept is not None:
             names = ("x", "y", "task", "index", "weight")
-            state |= {n: t[: self.size].clone() for n, t in zip(names, _columns(self.kept), strict=True)}
-            state["group"] = self.group[: self.size].clone()
+            state |= {n: t[: len(self)].clone() for n, t in zip(names, _columns(self.kept), strict=True)}
+            state["group"] = torch.tensor(self.group, dtype=torch.int64).view(-1, 2)
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -111,10 +119,9 @@ class Memory:
             rows = Batch(*(state[name] for name in ("x", "y", "task", "index", "weight")))
             if len(rows) > self.capacity:
                 raise ValueError(f"the saved memory holds {len(rows)} samples, this one has room for {self.capacity}")
-            for row in range(len(rows)):
+            for row, group in enumerate(state["group"].tolist()):
                 self._store(row, rows, row)
-            self.group[: len(rows)] = state["group"]
-            self.size = len(rows)
+                self._take(row, (group[0], group[1]))
 
 
 def _columns(batch: Batch) -> tuple[Tensor, ...]:
