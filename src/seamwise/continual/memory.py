@@ -28,7 +28,7 @@ class Memory:
         if capacity < 1:
             raise ValueError(f"a memory needs room for at least one sample, not {capacity}")
         self.capacity, self.policy = capacity, policy
-        self.kept: Batch | None = None  # rows beyond `size` are empty places
+        self.kept: Batch | None = None  # its rows beyond the length are empty places
         self.group: list[tuple[int, int]] = []  # of each place that is taken
         self.places: dict[tuple[int, int], list[int]] = {}  # of each group, ascending
         self.seen: dict[tuple[int, int], int] = {}
