@@ -42,7 +42,7 @@ class PenaltyInPath(SynapticIntelligence):
     def adjust(self, step: Step) -> None:
         super().adjust(step)
         pulled = [None if p.grad is None else p.grad.clone() for p in self.bound.parameters]
-        self.gradients, self.versions = pulled, [0 for _ in pulled]
+        self.seen.gradients, self.seen.versions = pulled, [0 for _ in pulled]
 
 
 class Silent(SynapticIntelligence):

@@ -9,7 +9,7 @@ from seamwise.experiments.failures import explained
 
 
 def test_memory_that_is_not_there() -> None:
-    with pytest.raises(SeamwiseError, match="out of memory: use smaller tiles"), explained():
+    with pytest.raises(SeamwiseError, match="out of memory: use smaller batches"), explained():
         torch.empty(1 << 60, dtype=torch.uint8)
 
 

@@ -14,7 +14,7 @@ Kept between steps are path, importance and reference; displacement and spare ar
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +23,7 @@ from seamwise.continual.batch import Step
 from seamwise.continual.objective import Objective
 from seamwise.continual.strategy import State, Strategy
 from seamwise.continual.stream import Experience
-from seamwise.continual.tensors import Bound, Tensors, addcmul, check_untouched, subtract
-
-Clamp = Literal["accumulated", "experience", "none"]
-FirstReference = Literal["start", "zero"]
-Pull = Literal["explicit", "proximal"]
+from seamwise.continual.tensors import Bound, Seen, Tensors, addcmul, subtract
 
 
 @dataclass(eq=False)
@@ -46,24 +42,20 @@ class SynapticIntelligence(Strategy):
 
     c: float = 0.1
     xi: float = 1e-3
-    clamp: Clamp = "accumulated"
-    first_reference: FirstReference = "start"
-    pull: Pull = "explicit"
+    clamp: Literal["accumulated", "experience", "none"] = "accumulated"
+    first_reference: Literal["start", "zero"] = "start"
+    pull: Literal["explicit", "proximal"] = "explicit"
     copy_gradient: bool = False
     experiences: int = field(default=0, init=False)  # consolidated so far
     bound: Bound = field(default_factory=lambda: Bound("path", "importance", "reference"), init=False)
     displacement: Tensors = field(default_factory=list, init=False)
     spare: Tensors = field(default_factory=list, init=False)  # the pulled gradient, then the next displacement
-    gradients: list[Tensor | None] = field(default_factory=list, init=False)
-    versions: list[int] = field(default_factory=list, init=False)
-    observed: bool = field(default=False, init=False)  # this step's gradients, which adjust has not used yet
+    seen: Seen = field(default_factory=Seen, init=False)  # the task's gradients
 
     def __post_init__(self) -> None:
         if not (self.c >= 0 and self.xi > 0):
             raise ValueError(f"c must be >= 0 and xi > 0, not c={self.c}, xi={self.xi}")
-        for name, known in (("clamp", Clamp), ("first_reference", FirstReference), ("pull", Pull)):
-            if getattr(self, name) not in get_args(known):
-                raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, not {getattr(self, name)!r}")
+        self.check_choices()
 
     @torch.no_grad()
     def begin(self, model: nn.Module, experience: Experience | None = None) -> None:
@@ -71,35 +63,29 @@ class SynapticIntelligence(Strategy):
         if self.experiences or self.first_reference == "start":
             torch._foreach_copy_(self.bound["reference"], self.bound.parameters)  # theta~ <- theta
         torch._foreach_zero_(self.bound["path"])
-        self.gradients, self.observed = [], False
         self._measure()
 
     def observe(self, step: Step) -> None:
         self.line_up(step.model)
-        grads = [p.grad for p in self.bound.parameters]
-        self.gradients = [None if g is None else g.clone() for g in grads] if self.copy_gradient else grads
-        self.versions = [0 if g is None else g._version for g in self.gradients]
-        self.observed = True
+        self.seen.look(self.bound.parameters, self.copy_gradient)
 
     @torch.no_grad()
     def adjust(self, step: Step) -> None:
-        if not self.observed:  # a loop of one's own need not call observe, and may have skipped the step before
+        if not self.seen.fresh:  # a loop of one's own need not call observe, and may have skipped the step before
             self.observe(step)
-        self.observed = False
+        self.seen.fresh = False
         if self.c == 0 or self.experiences == 0 or self.pull == "proximal":
             return
         p, omega, away, spare, g = self._moving(self.bound["importance"], self.displacement, self.spare)
         for parameter, pulled in zip(p, addcmul(g, omega, away, 2 * self.c, spare), strict=True):  # Eq. 4
-            parameter.grad = pulled  # replaced, so that `gradients` keeps the task's
+            parameter.grad = pulled  # replaced, so that `seen` keeps the task's
 
     @torch.no_grad()
     def after_step(self, step: Step) -> None:
-        if len(self.gradients) < len(self.bound.parameters):
-            raise RuntimeError("no gradients were seen since the last step: call adjust between backward and the step")
-        check_untouched(self.gradients, self.versions, "SynapticIntelligence(copy_gradient=True)")
+        self.seen.check(self.bound.parameters, "SynapticIntelligence(copy_gradient=True)")
         if self.pull == "proximal" and self.c and self.experiences:
             self._shrink(step.lr)
-        for p, g in zip(self.bound.parameters, self.gradients, strict=True):
+        for p, g in zip(self.bound.parameters, self.seen.gradients, strict=True):
             p.grad = g  # the pulled one lies in the spare buffer, which is written next
         before = self.displacement
         self.displacement = subtract(self.bound.parameters, self.bound["reference"], self.spare)
@@ -107,7 +93,8 @@ class SynapticIntelligence(Strategy):
         _, path, steps, gradients = self._moving(self.bound["path"], before)
         if gradients:
             torch._foreach_addcmul_(path, gradients, steps)  # Eq. 3
-        self.spare, self.gradients = before, []
+        self.spare = before
+        self.seen.clear()
 
     @torch.no_grad()
     def consolidate(
@@ -130,7 +117,6 @@ class SynapticIntelligence(Strategy):
     def load_state_dict(self, state: State) -> None:
         self.experiences = int(state["experiences"])
         self.bound.load_state_dict({name: value for name, value in state.items() if name != "experiences"})
-        self.displacement, self.gradients = [], []
 
     @property
     def stiffness(self) -> float:
@@ -148,6 +134,7 @@ class SynapticIntelligence(Strategy):
     def _measure(self) -> None:
         self.displacement = torch._foreach_sub(self.bound.parameters, self.bound["reference"])
         self.spare = [torch.empty_like(d) for d in self.displacement]
+        self.seen.clear()
 
     def _moving(self, *lists: Tensors) -> list[list[Tensor]]:
         """Parameters, lists and gradients without the parameters that have no gradient (None stays None)."""

@@ -59,7 +59,7 @@ class SinglePass:
         rows = [self._row(p, *more) for p, *more in kinds if p.grad is not None]
         if rows:
             self._run(rows)
-        self.si.gradients = []  # they are free
+        self.si.seen.clear()  # they are free
 
     def _run(self, rows: list[tuple[Tensor, ...]]) -> None:
         try:

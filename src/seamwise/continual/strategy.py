@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from torch import Tensor, nn
 
@@ -74,6 +74,13 @@ class Strategy:
 
     def load_state_dict(self, state: State) -> None:
         """Takes the state over by copy."""
+
+    def check_choices(self) -> None:
+        """Raises ValueError for a setting that is none of the words its type names."""
+        for name, kind in get_type_hints(type(self)).items():
+            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
+                choices = ", ".join(map(str, get_args(kind)))
+                raise ValueError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
 
     @property
     def settings(self) -> State:

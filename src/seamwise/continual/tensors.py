@@ -100,17 +100,37 @@ def addcmul(a: Tensors, b: Tensors, c: Tensors, value: float, into: Tensors) -> 
     return torch._foreach_addcmul(a, b, c, value)
 
 
-def check_untouched(gradients: Sequence[Tensor | None], versions: Sequence[int], remedy: str) -> None:
-    """Refuses a loop that changed the task gradient in place between observing it and the step.
+class Seen:
+    """The task's gradients of one step, as a strategy saw them. fresh: nobody has used them yet."""
 
-    The path integral would silently use the changed one (gradient clipping and Nesterov momentum do this).
-    """
-    for gradient, version in zip(gradients, versions, strict=True):
-        if gradient is not None and gradient._version != version:
-            raise RuntimeError(
-                "a gradient was changed in place after the strategy had looked at it (torch's clip_grad_norm_ or "
-                f"Nesterov momentum do this): use seamwise.continual.clip_gradients, or {remedy}"
-            )
+    def __init__(self) -> None:
+        self.gradients: list[Tensor | None] = []
+        self.versions: list[int] = []
+        self.fresh = False
+
+    def look(self, parameters: Sequence[Tensor], copy: bool) -> None:
+        """Takes the gradients as they are now. copy: keep a copy of each."""
+        grads = [p.grad for p in parameters]
+        self.gradients = [None if g is None else g.clone() for g in grads] if copy else grads
+        self.versions = [0 if g is None else g._version for g in self.gradients]
+        self.fresh = True
+
+    def clear(self) -> None:
+        self.gradients, self.fresh = [], False
+
+    def check(self, parameters: Sequence[Tensor], remedy: str) -> None:
+        """Refuses a step without gradients, and a loop that changed one in place after it was seen.
+
+        The path integral would silently use the changed one (gradient clipping and Nesterov momentum do this).
+        """
+        if len(self.gradients) < len(parameters):
+            raise RuntimeError("no gradients were seen since the last step: call adjust between backward and the step")
+        for gradient, version in zip(self.gradients, self.versions, strict=True):
+            if gradient is not None and gradient._version != version:
+                raise RuntimeError(
+                    "a gradient was changed in place after the strategy had looked at it (torch's clip_grad_norm_ or "
+                    f"Nesterov momentum do this): use seamwise.continual.clip_gradients, or {remedy}"
+                )
 
 
 @torch.no_grad()

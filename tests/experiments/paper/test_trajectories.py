@@ -54,7 +54,7 @@ def test_ways_start_where_the_task_before_ended(result: dict[str, Any]) -> None:
 
 def test_without_the_pull_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """The checks are about the implementation: with its pull taken out they fail."""
-    monkeypatch.setattr(SynapticIntelligence, "adjust", lambda self, step: self.gradients or self.observe(step))
+    monkeypatch.setattr(SynapticIntelligence, "adjust", lambda self, step: self.seen.gradients or self.observe(step))
     failed = {row["name"] for row in end_of(trajectories.landscape(quick=True))["checks"] if not row["passed"]}
     assert {"larger of both losses after task 2 with SI, c = 1"} < failed
 
