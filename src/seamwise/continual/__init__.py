@@ -9,7 +9,7 @@ from seamwise.continual.draw import Draw
 from seamwise.continual.ewc import OnlineEWC
 from seamwise.continual.ewc_per_task import PerTaskEWC
 from seamwise.continual.gem import GradientEpisodicMemory
-from seamwise.continual.learner import DivergenceError, Learner, MismatchError, Progress, Training
+from seamwise.continual.learner import DivergenceError, Learner, MismatchError, Progress
 from seamwise.continual.lfl import LessForgettingLearning
 from seamwise.continual.lwf import LearningWithoutForgetting
 from seamwise.continual.memory import Memory
@@ -20,6 +20,7 @@ from seamwise.continual.single_pass import SinglePass
 from seamwise.continual.strategy import Chain, Frozen, Phase, Strategy
 from seamwise.continual.stream import Concatenation, Dataset, Experience, Stream, TensorDataset, concatenate
 from seamwise.continual.tensors import clip_gradients
+from seamwise.continual.training import Training
 from seamwise.continual.undisturbed import undisturbed
 
 Finetuning = Strategy
