@@ -6,10 +6,24 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from seamwise.continual import Batch, Chain, Classification, Draw, Learner, Memory, Replay, Training
+from seamwise.continual import (
+    Batch,
+    Chain,
+    Classification,
+    Draw,
+    Experience,
+    Learner,
+    Memory,
+    Replay,
+    Step,
+    TensorDataset,
+    Training,
+)
 from seamwise.continual.memory import _rarest
+from seamwise.vision.losses import cross_entropy
+from seamwise.vision.objective import Segmentation
 from tests.continual.problems import assert_identical, class_stream, flip, heads, learn, mlp, through_disk
 
 
@@ -96,17 +110,19 @@ def test_more_groups_than_places() -> None:
     assert all(abs(count - 150) < 4 * (400 * 3 / 8 * 5 / 8) ** 0.5 for count in times.values()), times
 
 
-def test_masks_are_grouped_by_their_rarest_class() -> None:
+@pytest.mark.parametrize("ignore", [255, 200])
+def test_masks_are_grouped_by_their_rarest_class(ignore: int) -> None:
     mask = torch.zeros(4, 4, dtype=torch.int64)
-    assert _rarest(mask) == 0
-    mask[0], mask[1, :2], mask[2, 0] = 1, 3, 255
-    assert _rarest(mask) == 3
+    assert _rarest(mask, ignore) == 0
+    mask[0], mask[1, :2], mask[2, 0] = 1, 3, ignore
+    assert (_rarest(mask, ignore), _rarest(mask, None)) == (3, ignore)
     memory = Memory(4)
+    memory.ignore = ignore
     masks = torch.stack([mask] + [torch.zeros_like(mask)] * 9)
     memory.offer(Batch.of(torch.zeros(10, 1, 4, 4), masks), Draw(("a",)))
     memory.offer(Batch.of(torch.zeros(10, 1, 4, 4), masks), Draw(("b",)))
     assert memory.kept is not None
-    assert sum(_rarest(m) == 3 for m in memory.kept.y) == 2  # both pictures with a defect
+    assert sum(_rarest(m, ignore) == 3 for m in memory.kept.y) == 2  # both pictures with a defect
 
 
 @pytest.mark.parametrize("policy", ["balanced", "reservoir"])
@@ -191,7 +207,20 @@ def test_a_memory_needs_room() -> None:
         Memory(0)
 
 
-@pytest.mark.parametrize(("share", "weight", "rows"), [(1.0, 1.0, 4), (0.5, 3.0, 2), (2.0, 0.25, 8), (0.0, 1.0, 0)])
+@pytest.mark.parametrize("online", [False, True])
+def test_pixels_without_a_label_are_no_class_to_the_memory(online: bool) -> None:
+    x, y = torch.zeros(8, 1, 4, 4), torch.zeros(8, 4, 4, dtype=torch.int64)
+    y[:, 0], y[:, 1, 0] = 1, 200
+    replay = Replay(4, online=online)
+    model = nn.Conv2d(1, 3, 1)
+    learner = Learner(model, replay, Segmentation(cross_entropy, ignore=200), Training(batch_size=8))
+    learn(learner, [Experience(0, "a", TensorDataset(x, y))])
+    assert set(replay.memory.group) == {(0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("share", "weight", "rows"), [(1.0, 1.0, 4), (0.5, 3.0, 2), (2.0, 0.25, 8), (0.1, 1.0, 1), (0.0, 1.0, 0)]
+)
 def test_current_samples_keep_their_weight_and_replayed_ones_get_theirs(share: float, weight: float, rows: int) -> None:
     replay = Replay(20, share=share, weight=weight)
     replay.memory.offer(numbered(30, start=100), Draw(("a",)))
@@ -238,7 +267,10 @@ def test_the_memory_is_filled_when_an_experience_ends() -> None:
 @pytest.mark.parametrize("policy", ["balanced", "reservoir"])
 def test_online_replay_needs_no_boundaries(policy: Any) -> None:
     replay = Replay(6, policy=policy, online=True)
-    lengths = [len(replay.extend(numbered(4, start=4 * step))) for step in range(5)]
+    model, lengths = mlp(), []
+    for step in range(5):
+        lengths.append(len(replay.extend(numbered(4, start=4 * step))))
+        replay.after_step(Step(model))
     assert lengths == [4, 8, 8, 8, 8]  # a batch does not replay itself
     assert len(replay.memory) == 6
     before = replay.state_dict()

@@ -23,7 +23,7 @@ from seamwise.continual import (
     Training,
     build_strategy,
 )
-from seamwise.continual.catalogue import nearest, parameters, protocol
+from seamwise.continual.catalogue import nearest, parameters, protocol, settled
 from seamwise.continual.optimizers import build_optimizer
 from tests.continual.problems import (
     CLASS_SETS,
@@ -292,6 +292,21 @@ def test_options_go_to_the_strategy_that_has_them() -> None:
     assert isinstance(replay, Replay)
     assert (si.c, replay.capacity, replay.policy) == (2.0, 7, "reservoir")
     assert build_strategy("ewc", {"samples": None}).samples is None
+
+
+def test_parts_of_a_chain_that_share_a_name_can_be_told_apart() -> None:
+    def strengths(**options: Any) -> list[float]:
+        return [part.strength for part in build_strategy("ewc+lwf", options).strategies]
+
+    assert strengths() == [100.0, 1.0]
+    assert strengths(strength=7) == [7.0, 7.0]
+    assert strengths(**{"ewc.strength": 5.0}) == [5.0, 1.0]
+    assert strengths(**{"lwf.strength": 2.0, "strength": 7.0}) == [7.0, 2.0]
+    assert [parameters("ewc+lwf")[f"{part}.strength"].default for part in ("ewc", "lwf")] == [100.0, 1.0]
+    assert settled("ewc+lwf") != settled("ewc+lwf", {"strength": 1.0})
+    assert settled("si+replay", {"c": 2}).keys() == parameters("si").keys() | parameters("replay").keys()
+    with pytest.raises(ValueError, match=r"si\+replay has no parameter 'si.c' \(there are: c, xi"):
+        build_strategy("si+replay", {"si.c": 1.0})
 
 
 def test_the_catalogue_tells_its_parameters() -> None:

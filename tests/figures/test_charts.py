@@ -105,6 +105,20 @@ def test_a_line_goes_where_its_numbers_say() -> None:
     assert points[0][1] > points[2][1]
 
 
+def test_a_line_is_cut_where_the_axis_ends() -> None:
+    points = [(0, 0.5, None), (1, 0.9, None), (2, 0.1, None), (3, 1.3, None), (4, 1.2, None)]
+    root = parse(lines({"a": points}, "t", "x", "y", y_range=(0.3, 1.0), references={"b": 0.2, "c": 0.4}, legend=False))
+    drawn = [
+        [tuple(map(float, pair.split(","))) for pair in line.attrib["points"].split()]
+        for line in root.iter(NS + "polyline")
+    ]
+    right = drawn[0][1][0] - drawn[0][0][0]
+    across = [[(at - drawn[0][0][0]) / right for at, _ in stretch] for stretch in drawn]
+    assert across == [pytest.approx([0, 1, 1.75], abs=0.01), pytest.approx([2 + 1 / 6, 2.75], abs=0.01)]
+    assert len(list(root.iter(NS + "circle"))) == 2, "points beyond the axis are not drawn at its end"
+    assert drawn[0][-1][1] == pytest.approx(drawn[1][0][1])
+
+
 @pytest.mark.parametrize(("errors", "shape"), [("band", "polygon"), ("bars", "path")])
 def test_errors_are_drawn_only_where_given(errors: str, shape: str) -> None:
     def shapes(error: float | None) -> int:

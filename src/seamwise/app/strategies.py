@@ -40,11 +40,8 @@ def get_strategy(app: App, actor: Actor, name: str) -> StrategyInfo:
 
 
 def _info(name: str) -> StrategyInfo:
-    parts = name.split("+")
-    properties = {
-        found.name: _schema(found.type, found.default) for part in parts for found in parameters(part).values()
-    }
-    title = "; ".join(METHODS[part].title for part in parts)
+    properties = {key: _schema(found.type, found.default) for key, found in parameters(name).items()}
+    title = "; ".join(METHODS[part].title for part in name.split("+"))
     return StrategyInfo(name, title, {"type": "object", "properties": properties, "additionalProperties": False})
 
 

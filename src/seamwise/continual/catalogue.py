@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -54,8 +55,31 @@ class Parameter:
 
 
 def parameters(name: str) -> dict[str, Parameter]:
-    """Hyper-parameters of one method of the catalogue, in order."""
-    kind = _method(name).kind
+    """Hyper-parameters of a strategy, in order; one that several parts of a chain have stands as `part.name`."""
+    own = {part: _own(part) for part in name.split("+")}
+    shared = {key for key, count in Counter(key for known in own.values() for key in known).items() if count > 1}
+    return {f"{part}.{key}" if key in shared else key: p for part, known in own.items() for key, p in known.items()}
+
+
+def settled(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Every hyper-parameter of a strategy with the value that was chosen for it, or its default.
+
+    options: by the names of `parameters`; a plain name that several parts of a chain have is meant for all of them.
+    Raises ValueError for a name that there is not.
+    """
+    known = parameters(name)
+    values = {key: p.default for key, p in known.items()}
+    for key, value in sorted((options or {}).items(), key=lambda item: item[0] in known):  # the exact name decides
+        meant = [key] if key in known else [full for full in known if full.endswith(f".{key}")]
+        if not meant:
+            raise ValueError(f"{name} has no parameter {key!r}{nearest(key, list(known))}")
+        values |= dict.fromkeys(meant, value)
+    return values
+
+
+def _own(part: str) -> dict[str, Parameter]:
+    """Hyper-parameters of one method of the catalogue."""
+    kind = _method(part).kind
     hints = get_type_hints(kind) if hasattr(kind, "__dataclass_fields__") else {}
     return {
         f.name: Parameter(f.name, hints[f.name], f.default)
@@ -74,22 +98,15 @@ def protocol(name: str) -> Protocol:
 
 
 def build_strategy(name: str, options: Mapping[str, Any] | None = None) -> Strategy:
-    """A strategy by name: one of METHODS or several joined by "+".
+    """A strategy by name: one of METHODS or several joined by "+"; options as `settled` takes them.
 
     Raises ValueError naming the nearest right name for an unknown method or parameter, or a value of the wrong type.
     """
     protocol(name)
-    parts = name.split("+")
-    known = {part: parameters(part) for part in parts}
-    chosen: dict[str, dict[str, Any]] = {part: {} for part in parts}
-    for key, value in (options or {}).items():
-        owners = [part for part in parts if key in known[part]]
-        if not owners:
-            everything = [n for part in parts for n in known[part]]
-            raise ValueError(f"{name} has no parameter {key!r}{nearest(key, everything)}")
-        for owner in owners:
-            chosen[owner][key] = _checked(known[owner][key], value, owner)
-    built = [_method(part).kind(**chosen[part]) for part in parts]
+    values, built = settled(name, options), []
+    for part in name.split("+"):
+        chosen = {key: values[key] if key in values else values[f"{part}.{key}"] for key in _own(part)}
+        built.append(_method(part).kind(**{key: _checked(p, chosen[key], part) for key, p in _own(part).items()}))
     return built[0] if len(built) == 1 else Chain(*built)
 
 

@@ -12,7 +12,6 @@ from seamwise.continual.batch import Batch
 from seamwise.continual.draw import Draw
 
 Policy = Literal["balanced", "reservoir"]
-IGNORE = 255  # no class in 8-bit masks
 
 
 class Memory:
@@ -21,13 +20,15 @@ class Memory:
     policy "reservoir": every sample ever offered is kept with the same probability (Vitter 1985, algorithm R).
     "balanced": groups (task and class; for masks task and the rarest class in it) share the places alike, each a
     reservoir of its own; a group that is too small leaves its places to the others (after Chrysakis and Moens 2020).
-    Where there are more groups than places, every group seen has a place with the same probability.
+    Where there are more groups than places, every group seen has a place with the same probability. ignore: the value
+    of a mask's pixels without a label, set before the first offer; it is no class.
     """
 
     def __init__(self, capacity: int, policy: Policy = "balanced") -> None:
         if capacity < 1:
             raise ValueError(f"a memory needs room for at least one sample, not {capacity}")
         self.capacity, self.policy = capacity, policy
+        self.ignore: int | None = None
         self.kept: Batch | None = None  # its rows beyond the length are empty places
         self.group: list[tuple[int, int]] = []  # of each place that is taken
         self.places: dict[tuple[int, int], list[int]] = {}  # of each group, ascending
@@ -57,7 +58,7 @@ class Memory:
             return [(0, 0)] * len(batch)
         if batch.y.ndim == 1:
             return list(zip(batch.task.tolist(), batch.y.tolist(), strict=True))
-        return [(int(task), _rarest(mask)) for task, mask in zip(batch.task, batch.y, strict=True)]
+        return [(int(task), _rarest(mask, self.ignore)) for task, mask in zip(batch.task, batch.y, strict=True)]
 
     def _place(self, group: tuple[int, int], generator: torch.Generator) -> int | None:
         """Where the next sample of the group goes; None: it is let go."""
@@ -128,7 +129,8 @@ def _columns(batch: Batch) -> tuple[Tensor, ...]:
     return batch.x, batch.y, batch.task, batch.index, batch.weight
 
 
-def _rarest(mask: Tensor) -> int:
+def _rarest(mask: Tensor, ignore: int | None) -> int:
     """The class above background with the fewest pixels; 0 where there is none."""
-    counts = torch.bincount(mask[(mask > 0) & (mask < IGNORE)])
+    defects = mask[mask > 0]
+    counts = torch.bincount(defects if ignore is None else defects[defects != ignore])
     return min((int(n), k) for k, n in enumerate(counts.tolist()) if n)[1] if len(counts) else 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 
-from seamwise.continual.batch import Batch
+from seamwise.continual.batch import Batch, Step
 from seamwise.continual.draw import Draw
 from seamwise.continual.memory import Memory, Policy
 from seamwise.continual.objective import Objective
@@ -21,7 +21,8 @@ class Replay(Strategy):
 
     capacity: samples kept in all. policy: "balanced" shares the places among tasks and classes, "reservoir" among all
     samples ever seen. weight: total weight of the replayed samples; the current ones keep 1, so that the strength of
-    another strategy in a chain keeps its meaning. share: replayed samples a batch as a part of the batch's size.
+    another strategy in a chain keeps its meaning. share: replayed samples a batch as a part of the batch's size, one
+    at least unless the share is 0.
     online: fill the memory from every batch as it comes instead of when an experience ends: for streams without
     boundaries that are seen once (with several epochs a sample is offered, and may be kept, once in each).
     """
@@ -35,6 +36,7 @@ class Replay(Strategy):
     offers: int = field(default=0, init=False)
     memory: Memory = field(init=False)
     draw: Draw = field(default=Draw(("replay",)), init=False)
+    fresh: Batch | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not (self.weight >= 0 and self.share >= 0):
@@ -46,13 +48,19 @@ class Replay(Strategy):
 
     def extend(self, batch: Batch) -> Batch:
         self.steps += 1
-        old = self.memory.sample(round(self.share * len(batch)), self.draw.of("sample", self.steps))
+        count = max(round(self.share * len(batch)), 1 if self.share > 0 else 0)
+        old = self.memory.sample(count, self.draw.of("sample", self.steps))
         if self.online:
-            self._offer(batch)
+            self.fresh = batch
         if old is None or len(old) == 0:
             return batch
         weight = torch.full((len(old),), self.weight / len(old), dtype=batch.weight.dtype)
         return concatenate([batch, replace(old, weight=weight).to(batch.x.device)])
+
+    def after_step(self, step: Step) -> None:
+        if self.fresh is not None:
+            self._offer(self.fresh, step.objective)
+            self.fresh = None
 
     def consolidate(
         self, model: nn.Module, objective: Objective | None = None, experience: Experience | None = None
@@ -64,10 +72,11 @@ class Replay(Strategy):
         draw = self.draw.of("data", experience.index)
         order = torch.randperm(len(experience.train), generator=draw.of("order").generator())
         for chunk in torch.split(order, 64):
-            self._offer(experience.train.batch(chunk, draw))
+            self._offer(experience.train.batch(chunk, draw), objective)
 
-    def _offer(self, batch: Batch) -> None:
+    def _offer(self, batch: Batch, objective: Objective | None) -> None:
         self.offers += 1
+        self.memory.ignore = None if objective is None else objective.ignore
         self.memory.offer(batch, self.draw.of("offer", self.offers))
 
     def state_dict(self) -> State:
@@ -75,6 +84,6 @@ class Replay(Strategy):
         return {"steps": self.steps, "offers": self.offers, **memory}
 
     def load_state_dict(self, state: State) -> None:
-        self.steps, self.offers = int(state["steps"]), int(state["offers"])
+        self.steps, self.offers, self.fresh = int(state["steps"]), int(state["offers"]), None
         memory = {name.removeprefix("memory."): value for name, value in state.items() if name.startswith("memory.")}
         self.memory.load_state_dict(memory)

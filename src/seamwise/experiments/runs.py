@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seamwise.continual import Experience, Learner, build_strategy, undisturbed
-from seamwise.continual.catalogue import parameters as catalogue_parameters
-from seamwise.continual.catalogue import protocol
+from seamwise.continual.catalogue import protocol, settled
 from seamwise.continual.metrics import summary
 from seamwise.continual.stream import Balanced, Dataset
 from seamwise.errors import UsageError
@@ -56,8 +55,7 @@ class Run:
     @property
     def all_parameters(self) -> dict[str, Any]:
         """The strategy's parameters with their defaults filled in."""
-        known = {n: p.default for part in self.strategy.split("+") for n, p in catalogue_parameters(part).items()}
-        return known | dict(self.parameters)
+        return settled(self.strategy, self.parameters)
 
     def identity(self) -> dict[str, Any]:
         values = {

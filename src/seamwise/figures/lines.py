@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby, pairwise
 
 from seamwise.figures.markup import Markup, join, tag
 from seamwise.figures.palette import series_colour, series_dash
@@ -35,8 +36,9 @@ def lines(
     """Draw one line a series through its points (x, y, error or None) and return the SVG.
 
     A missing y (None, NaN) breaks the line; x of 0 has a place of its own on a logarithmic axis, negative x none.
-    errors: "band" or "bars". y_range: fixed ends, None to fit. whole_x: ticks at integers. mark_x: a dashed upright
-    line. references: level lines by name. order: all names in the order that fixes their colours.
+    errors: "band" or "bars". y_range: fixed ends, None to fit; lines are cut there. whole_x: ticks at integers.
+    mark_x: a dashed upright line. references: level lines by name. order: all names in the order that fixes their
+    colours.
     """
     if errors not in ("band", "bars"):
         raise ValueError(f'errors must be "band" or "bars", not {errors!r}')
@@ -58,7 +60,7 @@ def lines(
     if mark_x is not None and x.shows(mark_x):
         parts.append(rule(x(mark_x), frame.top, x(mark_x), frame.bottom, 0.6, "3 4"))
     for name, level in levels.items():
-        if y.shows(level) and level is not None:
+        if level is not None and y.shows(level) and y.holds(level):
             parts.append(_level(place_of(name, order), y(level), frame))
     runs = {name: _runs(points, x) for name, points in series.items()}
     parts += [_errors(place_of(name, order), runs[name], y, errors) for name in series]
@@ -107,13 +109,24 @@ def _thin(run: list[Dot]) -> list[Dot]:
 def _line(place: int, runs: list[list[Dot]], y: Scale) -> Markup:
     colour, dash = series_colour(place), series_dash(place)
     parts = []
-    for run in runs:
-        points = " ".join(f"{at:.2f},{y(value):.2f}" for at, value, _ in run)
-        look = {"stroke": colour, "stroke_width": 2, "stroke_dasharray": dash, "stroke_linejoin": "round"}
+    look = {"stroke": colour, "stroke_width": 2, "stroke_dasharray": dash, "stroke_linejoin": "round"}
+    for stretch in (stretch for run in runs for stretch in _cut(run, y)):
+        points = " ".join(f"{at:.2f},{y(value):.2f}" for at, value in stretch)
         parts.append(tag("polyline", points=points, fill="none", **look))
     if sum(len(run) for run in runs) <= 60:
-        parts += [marker(place, at, y(value)) for run in runs for at, value, _ in run]
+        parts += [marker(place, at, y(value)) for run in runs for at, value, _ in run if y.holds(value)]
     return join(parts)
+
+
+def _cut(run: list[Dot], y: Scale) -> list[list[tuple[float, float]]]:
+    """What of a line lies within the axis, cut where it crosses an end: held to the end it would show false values."""
+    path = [(at, value) for at, value, _ in run[:1]]
+    for (at, value, _), (next_at, next_value, _) in pairwise(run):
+        ends = [end for end in (y.low, y.high) if min(value, next_value) < end < max(value, next_value)]
+        ends.sort(reverse=next_value < value)
+        path += [(at + (end - value) / (next_value - value) * (next_at - at), end) for end in ends]
+        path.append((next_at, next_value))
+    return [list(stretch) for held, stretch in groupby(path, key=lambda dot: y.holds(dot[1])) if held]
 
 
 def _errors(place: int, runs: list[list[Dot]], y: Scale, kind: str) -> Markup:

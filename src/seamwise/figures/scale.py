@@ -59,6 +59,11 @@ class Scale:
             return False
         return not self.log or value > 0 or (self.zero and value == 0)
 
+    def holds(self, value: float) -> bool:
+        """Whether a value lies on the axis; one that rounding put a hair beyond its end does."""
+        room = 1e-6 * (self.high / 2 - self.low / 2)
+        return self.low - room <= value <= self.high + room
+
     def ticks(self) -> list[tuple[float, str]]:
         """Values and their labels, in order."""
         if not self.log:

@@ -117,6 +117,11 @@ def test_precision_looks_at_the_same_seeds() -> None:
     assert (claim.holds, claim.ours) == (False, "-0.0100 ± 0.0000")
     ((claim),) = precision.claims(result(*pair(0, 0.5, 0.53), *pair(1, 0.7, 0.68), *pair(2, 0.9, 0.91)))
     assert claim.holds  # -.0067 with a standard error of .0145
+    alone = [pair(3, 0.5, 0.5)[0], pair(4, 0.5, 0.5)[0]]  # runs without a partner do not make the mean surer
+    ((again),) = precision.claims(result(*pair(0, 0.5, 0.53), *pair(1, 0.7, 0.68), *pair(2, 0.9, 0.91), *alone))
+    assert again == claim
+    ((claim),) = precision.claims(result(pair(0, 0.5, 0.5)[0], pair(1, 0.5, 0.5)[1]))
+    assert (claim.holds, claim.ours) == (None, "-")
 
 
 def test_a_page_tells_commands_versions_and_how_it_was_trained() -> None:

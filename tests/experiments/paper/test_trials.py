@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,6 +144,14 @@ def test_correlations_are_those_of_the_path_integrals(tmp_path: Path) -> None:
     ]
     wanted = torch.corrcoef(torch.stack(paths))
     assert torch.allclose(torch.tensor(found[0]), wanted, atol=1e-6)
+
+
+def test_a_run_with_correlations_begun_afresh_learns_its_first_task_itself(tmp_path: Path) -> None:
+    """The shared state of a first task does not hold the path integrals that the correlations need."""
+    wanted = trial(small(Line("c = 1", "si", {"c": 1.0, "xi": 1e-3}, {"correlations": True}), epochs=1))
+    before = row(wanted, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run")
+    assert row(wanted, tmp_path / "run") == before
 
 
 def test_a_folder_of_another_run_is_refused_and_other_data_too(tmp_path: Path) -> None:

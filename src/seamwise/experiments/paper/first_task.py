@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 KEEP = "keep_step_count"
 
 
+def _shares(trial: Trial) -> bool:
+    """Whether the line takes part; one with correlations keeps more of its first task than the state tells."""
+    return trial.strategy in ("si", "separate") and not trial.setting.correlations
+
+
 def leg_name(way: int | None) -> str:
     """How the files of a network begin that learns only one of the tasks (None: it learns all)."""
     return "" if way is None else f"task-{way + 1}-"
@@ -28,7 +33,7 @@ def leg_name(way: int | None) -> str:
 def keep_first_task(trial: Trial, folder: Path) -> None:
     """After the first task: leaves the state for the other lines of the figure with the same seed."""
     shared = _shared(trial, folder)
-    if trial.strategy == "si" and not shared.exists():
+    if _shares(trial) and trial.strategy == "si" and not shared.exists():
         own = folder / CHECKPOINT
         part = shared.with_suffix(f".{trial.line.label}")
         shutil.copyfile(own, part)
@@ -42,7 +47,7 @@ def fetch_first_task(trial: Trial, folder: Path, strategy: Strategy, environment
     """
     alone = trial.strategy == "separate"
     own, shared = folder / f"{leg_name(0 if alone else None)}{CHECKPOINT}", _shared(trial, folder)
-    if own.exists() or not shared.exists() or trial.strategy not in ("si", "separate"):
+    if own.exists() or not shared.exists() or not _shares(trial):
         return
     state = load_checkpoint(shared)
     learner = state["learner"]

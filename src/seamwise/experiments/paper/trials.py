@@ -14,8 +14,7 @@ import torch
 from torch import nn
 
 from seamwise.continual import Chain, Classification, Experience, Learner, Progress, build_strategy
-from seamwise.continual.catalogue import parameters as catalogue_parameters
-from seamwise.continual.catalogue import protocol
+from seamwise.continual.catalogue import protocol, settled
 from seamwise.continual.metrics import summary
 from seamwise.errors import BadInputError
 from seamwise.experiments.event import Event
@@ -59,9 +58,8 @@ class Trial:
     @property
     def all_parameters(self) -> dict[str, Any]:
         """The strategy's parameters with their defaults filled in, and what the line changes of the setting."""
-        parts = self.strategy.split("+")
-        known = {name: p.default for part in parts for name, p in catalogue_parameters(part).items()}
-        return dict(json.loads(json.dumps(known | dict(self.parameters))))
+        chosen = settled(self.strategy, self.line.parameters) | dict(self.line.changes)
+        return dict(json.loads(json.dumps(chosen)))
 
     def identity(self) -> dict[str, Any]:
         values = {

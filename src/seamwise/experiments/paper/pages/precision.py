@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seamwise.experiments.groups import spread
+from seamwise.experiments.groups import Spread, spread
 from seamwise.experiments.paper.precision import WHOLE
 from seamwise.experiments.paper.rows import (
     Claim,
@@ -31,17 +31,20 @@ def pairs(result: Result) -> dict[str, tuple[list[Row], list[Row]]]:
     return {name: (rows, found[name + WHOLE]) for name, rows in found.items() if name + WHOLE in found}
 
 
-def apart(half: list[Row], whole: list[Row]) -> tuple[float, float]:
-    """Accuracy in bfloat16 less that in float32 on the same seeds: mean and its standard error (one seed: 0)."""
+def apart(half: list[Row], whole: list[Row]) -> Spread:
+    """Accuracy in bfloat16 less that in float32 on the same seeds: mean and its standard error, None where unknown."""
     after = {row["seed"]: mean(row["R"][-1]) for row in whole}
-    value = spread(mean(row["R"][-1]) - after[row["seed"]] for row in half if row["seed"] in after)
-    deviation = with_sem(value, len(half))
-    return deviation[0] or 0.0, deviation[1] or 0.0
+    differences = [mean(row["R"][-1]) - after[row["seed"]] for row in half if row["seed"] in after]
+    return with_sem(spread(differences), len(differences))
+
+
+def _told(difference: Spread) -> str:
+    return " ± ".join(format(v, f) for v, f in zip(difference, ("+.4f", ".4f"), strict=True) if v is not None) or "-"
 
 
 def markdown(result: Result) -> list[str]:
     table = [
-        [name, str(len(half)), short(final(half)), short(final(whole)), "{:+.4f} ± {:.4f}".format(*apart(half, whole))]
+        [name, str(len(half)), short(final(half)), short(final(whole)), _told(apart(half, whole))]
         for name, (half, whole) in pairs(result).items()
     ]
     return page_parts(
@@ -62,8 +65,8 @@ def claims(result: Result) -> list[Claim]:
         listed.append(
             Claim(
                 f"{name}: the same on the same seeds, within {allowed:g} or two standard errors of the difference",
-                f"{difference:+.4f} ± {error:.4f}",
-                abs(difference) <= max(allowed, 2 * error),
+                _told((difference, error)),
+                None if difference is None else abs(difference) <= max(allowed, 2 * (error or 0.0)),
             )
         )
     return listed
