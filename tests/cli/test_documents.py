@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,8 @@ from seamwise.cli import app
 from seamwise.continual.catalogue import METHODS, parameters
 from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError, UsageError
 from seamwise.experiments.recipe import Recipe
+from seamwise.quality.gate_settings import GateSettings
+from seamwise.settings import Settings
 from seamwise.vision.augment import Augmentation
 from seamwise.vision.losses import LOSSES
 from seamwise.vision.networks import NETWORKS
@@ -23,14 +25,15 @@ from seamwise.vision.welds.domains import DOMAINS
 from tests.cli.conftest import Command
 
 ROOT = Path(__file__).parent.parent.parent
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
-def section(title: str) -> str:
-    """The page from one heading to the next of its level."""
-    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    assert found, f"docs/commands.md has no section {title!r}"
+def section(title: str, page: str = PAGE) -> str:
+    """A page from one heading to the next of its level."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert found, f"the page has no section {title!r}"
     return found[1]
 
 
@@ -54,6 +57,19 @@ def leaves(command: Any, path: str) -> dict[str, Any]:
     for name, each in inner.items():
         found |= leaves(each, f"{path} {name}")
     return found
+
+
+def test_every_setting_of_the_platform_is_documented_with_its_default() -> None:
+    text, told = section("Settings", OPERATIONS), {}
+    for names, default, *_ in rows(text)[1:]:
+        told |= dict(zip(re.findall(r"`SEAMWISE_([A-Z_]+)`", names), re.findall(r"`([^`]*)`", default), strict=False))
+    assert {name.lower() for name in re.findall(r"`SEAMWISE_([A-Z_]+)`", text)} == set(Settings.model_fields)
+    for name, default in asdict(GateSettings()).items():
+        assert f"`{name}` {json.dumps(default)}" in text.replace("\n", " ") or name == "small_share"
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if field.default_factory is None and default not in ("", (), None):
+            assert told[name.upper()] == plain(default), name
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if leaves(COMMANDS[name], name)])

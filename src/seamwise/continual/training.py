@@ -20,7 +20,7 @@ class Training:
     learning rate within a phase; warmup: its first part, rising from zero, where that is a step or more. clip: largest
     gradient norm. keep_optimizer: the optimizer's moments go on from one experience to the next instead of starting
     afresh. keep_step_count: they start afresh but Adam's count of steps goes on, so that its correction of young
-    moments is gone and the first steps of an experience are up to six times as long (SI's authors, in Keras). bf16:
+    moments is gone and the first steps of an experience are up to 6.6 times as long (SI's authors, in Keras). bf16:
     autocast, weights stay float32. batchnorm: "freeze" keeps BatchNorm statistics as the first experience left them.
     Raises ValueError for values that are not possible.
     """

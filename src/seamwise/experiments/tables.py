@@ -91,8 +91,11 @@ def _versions(versions: Mapping[str, str], device: str | None = None) -> str:
 
 def trade_off(result: Mapping[str, Any]) -> str:
     """SVG: the score kept on old domains against the score reached on new ones, a point a strategy."""
-    points = {}
-    for group in gather(result):
+    groups, points = gather(result), {}
+    for group in groups:
         old, new = spread(run.old() for run in group.runs), spread(run.new() for run in group.runs)
         points[group.label] = [(old[0], new[0], old[1], new[1])]
-    return scatter(points, str(result["name"]), "final score on the old domains", "score on each domain when new")
+    references = [group.label for group in groups if not group.whole]
+    across = f" ({', '.join(references)}: at the end)" if references else ""
+    new = f"score on each domain when new{across}"
+    return scatter(points, str(result["name"]), "final score on the old domains", new)

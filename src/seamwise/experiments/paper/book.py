@@ -56,7 +56,7 @@ def _checked(title: str, module: Any) -> Chapter:
         return [
             Claim(
                 f"{check['name']} ({check['equation']})",
-                f"{check['ours']:.4g} (error {check['error']:.1g}, allowed {check['tolerance']:.1g})",
+                f"{check['ours']:.4g} (error {check['error']:.1g}, allowed {check['tolerance']:g})",
                 bool(check["passed"]),
             )
             for check in result["checks"]

@@ -37,7 +37,7 @@ CHOSEN: dict[str, dict[str, dict[str, Any]]] = {
     },
     "si": {name: {"c": c, "xi": XI} for name, c in (("task", 300.0), ("domain", 3000.0), ("class", 600.0))},
     "lwf": {"task": {"strength": 1.0}, "domain": {"strength": 5.0}, "class": {"strength": 5.0}},
-    "lfl": {name: {"strength": 0.1} for name in SCENARIOS},
+    "lfl": {"task": {"strength": 0.001}, "domain": {"strength": 0.1}, "class": {"strength": 0.1}},
     "gem": {name: {"capacity": MEMORY, "samples": None, "margin": 0.5} for name in SCENARIOS},
     "replay": {name: {"capacity": MEMORY} for name in SCENARIOS},
     "joint": {},

@@ -99,7 +99,7 @@ def claims(result: Result) -> list[Claim]:
 
 
 def _rise(pairs: Sequence[float]) -> float:
-    """From the second task on: the first one's displacement is measured from zero."""
+    """From the second task on: the first is the only one learned from freshly drawn weights."""
     return pairs[-1] - pairs[1]
 
 

@@ -19,13 +19,13 @@ def _rows(result: Result, strategy: str, scenario: str) -> list[Row]:
 def markdown(result: Result) -> list[str]:
     table = []
     for strategy in CHOSEN:
-        cells, runs = [strategy], 0
+        cells, runs = [strategy], []
         for place, scenario in enumerate(SCENARIOS):
             rows = _rows(result, strategy, scenario)
-            runs = max(runs, len(rows))
+            runs.append(len(rows))
             published = f"{PUBLISHED[strategy][place]:.3f}" if strategy in PUBLISHED else "-"
             cells += [short(final(rows)), published]
-        table.append([*cells, str(runs)])
+        table.append([*cells, str(runs[0]) if len(set(runs)) == 1 else ", ".join(map(str, runs))])
     headers = ["strategy"]
     for name in SCENARIOS.values():
         headers += [name, "published"]
