@@ -131,4 +131,5 @@ def picture(result: Result) -> Markup:
     for layer in result["layers"]:
         far = [max(abs(point[axis]) for point in layer["points"]) or 1.0 for axis in (0, 1)]
         groups[f"{layer['layer']}: {layer['measure']}"] = [(x / far[0], y / far[1]) for x, y in layer["points"]]
-    return scatter(groups, "Importance and endpoint measures", "Omega (largest shown: 1)", "measured at the end (largest shown: 1)", labels=False)
+    across, up = (f"{name} (largest shown: 1)" for name in ("Omega", "measured at the end"))
+    return scatter(groups, "Importance and endpoint measures", across, up, labels=False)
