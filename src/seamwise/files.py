@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from seamwise.errors import SeamwiseError
+from seamwise.errors import BadInputError, SeamwiseError
 
 _REMEDIES = {
     errno.ENOSPC: "no space left; free some or choose another folder",
@@ -35,6 +35,27 @@ def atomic_write(path: str | Path, data: bytes) -> None:
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
         raise SeamwiseError(f"cannot write {path}: {remedy}") from error
+
+
+def check_folder(folder: str | Path) -> None:
+    """Raises BadInputError where a folder is meant and a file lies, there or where the folder would have to lie."""
+    folder = Path(folder).absolute()
+    found = next(place for place in (folder, *folder.parents) if place.exists())
+    if not found.is_dir():
+        raise BadInputError(f"{found} is a file, not a folder; choose another place")
+
+
+def check_writable(folder: str | Path) -> None:
+    """Makes the folder where it is missing; raises SeamwiseError, as `atomic_write`, where no file can be put there."""
+    check_folder(folder)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(prefix=".part-", dir=folder):
+            pass
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+        raise SeamwiseError(f"cannot write into {folder}: {remedy}") from error
 
 
 def _write(path: Path, data: bytes) -> None:

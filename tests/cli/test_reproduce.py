@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from seamwise.cli.console import command_line
 from seamwise.experiments.checkpoint import load_checkpoint
 from seamwise.experiments.paper.book import CHAPTERS
 from seamwise.experiments.paper.catalogue import QUICK
@@ -96,7 +97,7 @@ def test_results_of_another_setting_or_version_are_refused(seamwise: Command, tm
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"quick": False}))
     answer = seamwise("reproduce", "split-mnist", "--quick", "--work", tmp_path)
-    assert (answer.code, "another form (full or reduced)" in answer.err) == (5, True)
+    assert (answer.code, "holds the full form" in answer.err) == (5, True)
     path.write_text("{")
     answer = seamwise("reproduce", "split-mnist", "--quick", "--work", tmp_path)
     assert (answer.code, "damaged" in answer.err) == (3, True)
@@ -118,6 +119,62 @@ def test_a_reduced_result_is_not_written_over_a_full_one(seamwise: Command, tmp_
     answer = seamwise("reproduce", "trajectories", "--quick", "--results", tmp_path)
     assert (answer.code, "the full form" in answer.err) == (5, True)
     assert path.read_text() == '{"quick": false}'
+    # nor is the page of all claims, which a figure of another name would make anew
+    paper = tmp_path / "paper.md"
+    paper.write_text("full")
+    answer = seamwise("reproduce", "theory", "--quick", "--results", tmp_path)
+    assert (answer.code, "the full form" in answer.err, paper.read_text()) == (5, True, "full")
+
+
+def test_places_that_cannot_be_written_are_told_before_anything_is_run(seamwise: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for option in ("--results", "--work", "--json"):
+        wanted = tmp_path / "file" / "x.json" if option == "--json" else tmp_path / "file"
+        work = () if option == "--work" else ("--work", tmp_path / "work")
+        answer = seamwise("reproduce", "split-mnist", "--quick", *work, option, wanted)
+        assert (answer.code, "is a file, not a folder" in answer.err) == (3, True), option
+    assert not (tmp_path / "work" / "quick" / "split-mnist").exists()
+
+
+def test_a_page_that_is_no_text_is_named(seamwise: Command, tmp_path: Path) -> None:
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / "trajectories.md").write_bytes("焊缝".encode("gbk"))
+    answer = seamwise("reproduce", "trajectories", "--quick", "--work", tmp_path)
+    assert (answer.code, "trajectories.md: not UTF-8" in answer.err) == (3, True)
+
+
+def test_values_of_the_wrong_kind_are_named_whatever_they_are(seamwise: Command, tmp_path: Path) -> None:
+    quick(seamwise, "split-mnist", tmp_path, "--seeds", 2, "--line", "c = 1")
+    path = tmp_path / "quick" / "split-mnist.json"
+    content = json.loads(path.read_text())
+    last = len(content["runs"][0]["R"]) - 1
+    for change in ({"R": [[1e308] * 5] * 5}, {"R": [[float("nan")] * 5] * 5}, {"versions": "3"}, {"seed": 0.0}):
+        broken = json.loads(json.dumps(content))
+        broken["runs"][0] |= change
+        path.write_text(json.dumps(broken))
+        kept = path.read_text()
+        answer = seamwise("reproduce", "split-mnist", "--quick", "--work", tmp_path, "--seeds", 2, "--line", "c = 1")
+        assert (answer.code, "split-mnist.json" in answer.err) == (3, True), change
+        assert path.read_text() == kept
+    assert last == 4
+
+
+def test_a_command_is_recorded_as_text_without_places_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [
+        "seamwise",
+        "reproduce",
+        "x",
+        "--work",
+        "bad\udcff",
+        "--results=/home/me/r",
+        "--data",
+        "/data/welds",
+        "c = 1/2",
+    ]
+    monkeypatch.setattr(sys, "argv", words)
+    command = command_line()
+    assert command.encode().decode() == command
+    assert command == r"seamwise reproduce x --work 'bad\udcff' --results=r --data welds 'c = 1/2'"
 
 
 def test_what_is_no_result_in_the_folder_stops_nothing(seamwise: Command, tmp_path: Path) -> None:
@@ -139,7 +196,7 @@ def test_one_failed_run_costs_no_page(seamwise: Command, tmp_path: Path) -> None
     blocked.mkdir()
     (blocked / "run.json").write_text("{}")  # of another run: the child refuses
     answer = seamwise("reproduce", "split-mnist", "--quick", "--work", tmp_path, "--seeds", 1)
-    assert (answer.code, "some runs failed" in answer.err) == (1, True)
+    assert (answer.code, "some runs failed" in answer.err, "c = 0 seed 0:" in answer.err) == (5, True, True)
     assert "c = 1 | 1 |" in page.read_text()
 
 

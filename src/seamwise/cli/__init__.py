@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -37,6 +38,9 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The `seamwise` command; ends with SystemExit. arguments: instead of those the process was given."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a sign shows another, and no work is lost
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     with readable_errors():
         app(None if arguments is None else list(arguments), prog_name="seamwise")
     sys.exit(0)

@@ -28,7 +28,7 @@ from seamwise.cli.options import (
 from seamwise.cli.plain_options import JsonOption, SetOption
 from seamwise.cli.results import show_results, write_report
 from seamwise.errors import UsageError
-from seamwise.experiments.comparison import ComparisonFailedError, ResultsFile, Update, common_of, folder_of, label
+from seamwise.experiments.comparison import ComparisonFailedError, ResultsFile, Update, common_of, folder_of
 from seamwise.experiments.comparison import compare as run_all
 from seamwise.experiments.overlays import overlays_of
 from seamwise.experiments.runs import CHECKPOINT_EVERY_S, Run
@@ -95,7 +95,7 @@ def show_updates(updates: Iterable[Update]) -> None:
     """Progress of a comparison, a line for each run under way."""
     with Bars() as bars:
         for update in updates:
-            name = f"{label(update.run.strategy, update.run.parameters)} seed {update.run.seed}"
+            name = f"{update.run.label} seed {update.run.seed}"
             if update.kind in ("done", "failed"):
                 bars.done(name, update.message, failed=update.kind == "failed")
             else:
@@ -111,9 +111,7 @@ def _show(found: ResultsFile, runs: Sequence[Run], work: Path, json_file: str | 
     firsts = [run for run in runs if run.seed == 0]
     names = [run.strategy for run in firsts]
     overlays = {
-        run.strategy if names.count(run.strategy) == 1 else label(run.strategy, run.parameters): overlays_of(
-            run, work / folder_of(run)
-        )
+        run.strategy if names.count(run.strategy) == 1 else run.label: overlays_of(run, work / folder_of(run))
         for run in firsts
     }
     page = write_report(work / "report.html", result, overlays)

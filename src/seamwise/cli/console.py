@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 import time
@@ -108,7 +109,9 @@ def write_json(target: str | None, value: Mapping[str, Any]) -> None:
 
 def command_line() -> str:
     """The command as it was given, for results to name; absolute paths by their last part alone."""
-    return shlex.join(["seamwise", *(Path(word).name if word.startswith("/") else word for word in sys.argv[1:])])
+    words = [re.sub(r"^(-[^=]*=)?/.*", lambda m: (m[1] or "") + Path(m[0]).name, word) for word in sys.argv[1:]]
+    # a path need not be text, results are
+    return shlex.join(["seamwise", *words]).encode("utf-8", "backslashreplace").decode()
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +13,16 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from seamwise.errors import UsageError
+
+
+@contextmanager
+def _unbroken() -> Iterator[None]:
+    """Ctrl-C waits until modules are loaded: some libraries' own loading answers it with errors of theirs."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Lazy(Mapping[str, Any]):
@@ -23,7 +35,8 @@ class Lazy(Mapping[str, Any]):
         if name not in self._names:
             raise KeyError(name)
         try:
-            found = getattr(import_module(f"seamwise.cli.{name}"), name)
+            with _unbroken():
+                found = getattr(import_module(f"seamwise.cli.{name}"), name)
         except ModuleNotFoundError as error:
             if str(error.name).partition(".")[0] == "seamwise":
                 raise

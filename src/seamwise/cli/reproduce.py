@@ -20,9 +20,9 @@ from seamwise.errors import BadInputError, NotFoundError, RefusedError, UsageErr
 from seamwise.experiments.comparison import ComparisonFailedError, compare, versions
 from seamwise.experiments.paper.book import CHAPTERS, Chapter, find_chapter
 from seamwise.experiments.paper.catalogue import QUICK, find_figure
-from seamwise.experiments.paper.making import in_turns, results_of, trials_of, write_chapter, write_paper
+from seamwise.experiments.paper.making import DAMAGED, in_turns, results_of, trials_of, write_chapter, write_paper
 from seamwise.experiments.paper.rows import Claim
-from seamwise.files import atomic_write
+from seamwise.files import atomic_write, check_folder, check_writable
 
 
 def reproduce(
@@ -56,13 +56,18 @@ def reproduce(
         raise UsageError(f"{name} is not run for several seeds; leave out --seeds")
     if name == "all" and line:
         raise UsageError("--line chooses lines of one figure; name the figure instead of all")
+    for place in (folder, work):
+        check_folder(place)
+    if json_file not in (None, "-"):
+        check_writable(Path(json_file).parent)
+    for each in CHAPTERS:
+        _check_form(folder / f"{each}.json", quick)
     names = (
         [n for n in CHAPTERS if not quick or n in QUICK or CHAPTERS[n].kind != "trained"] if name == "all" else [name]
     )
     where, made, failures = device_of(device), {}, []
     for each in names:
         chapter, path = find_chapter(each), folder / f"{each}.json"
-        folder.mkdir(parents=True, exist_ok=True)
         if chapter.kind == "trained":
             result, failed = _train(each, path, data, where, quick, seeds, line or [], jobs, work, other_machine)
             failures += failed
@@ -71,7 +76,7 @@ def reproduce(
         elif chapter.kind == "computed":
             result = _compute(each, chapter, path, quick, data)
         else:
-            result = _derive(each, chapter, path, folder)
+            result = _derive(each, chapter, path, folder, quick)
         write_chapter(path, chapter, result)
         claims = chapter.claims(result)
         _show(chapter.title, claims, path, json_file)
@@ -80,7 +85,7 @@ def reproduce(
     say(f"claim by claim: {folder / 'paper.md'}")
     write_json(json_file, made if name == "all" else made.get(name, {}))
     if failures:
-        raise ComparisonFailedError("\n".join(failures))
+        raise ComparisonFailedError(failures)
 
 
 def _known(folder: Path, quick: bool) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def _known(folder: Path, quick: bool) -> dict[str, Any]:
     for name in CHAPTERS:
         path = folder / f"{name}.json"
         if path.exists():
-            with suppress(ValueError):  # a damaged file is told of when its own figure is asked for
+            with suppress(ValueError, RecursionError, OSError):  # told of when the file's own figure is asked for
                 found = json.loads(path.read_text(encoding="utf-8"))
                 if isinstance(found, dict) and found.get("quick", False) == quick:
                     known[name] = found
@@ -107,7 +112,7 @@ def _train(
     jobs: int,
     work: Path,
     other_machine: bool,
-) -> tuple[Mapping[str, Any], list[str]]:
+) -> tuple[Mapping[str, Any], list[tuple[str, int]]]:
     """Runs what the results file does not hold yet; its content then, and what failed."""
     if quick and name not in QUICK:
         raise UsageError(f"{name} has no reduced form; leave out --quick")
@@ -116,19 +121,19 @@ def _train(
         trials = trials_of(figure, data, device, seeds, labels, lambda file, done, whole: bars.show(file, done / whole))
     found = results_of(path, figure, command_line(), trials)
     say(f"{name}: {len(trials)} runs, {sum(found.has(trial) for trial in trials)} of them done before")
-    failures = []
+    failures: list[tuple[str, int]] = []
     for turn in in_turns(figure, trials):
         with closing(compare(turn, found, work / name, jobs, allow_other_machine=other_machine, reuse=True)) as updates:
             try:
                 show_updates(updates)
             except ComparisonFailedError as error:
-                failures.append(str(error))
+                failures += error.failures
     return found.content() if found.runs else {"runs": []}, failures
 
 
 def _compute(name: str, chapter: Chapter, path: Path, quick: bool, data: Path | None) -> Mapping[str, Any]:
     assert chapter.compute is not None
-    _check_form(path, quick)
+    check_writable(path.parent)
     content: dict[str, Any] = {}
     with Bars() as bars:
         for told in chapter.compute(0, quick, data):
@@ -143,31 +148,30 @@ def _compute(name: str, chapter: Chapter, path: Path, quick: bool, data: Path | 
     return result
 
 
-def _derive(name: str, chapter: Chapter, path: Path, folder: Path) -> Mapping[str, Any]:
+def _derive(name: str, chapter: Chapter, path: Path, folder: Path, quick: bool) -> Mapping[str, Any]:
     """From another figure's runs; the results file holds those runs that were used."""
-    source = folder / f"{chapter.source}.json"
+    source, asked = folder / f"{chapter.source}.json", f"seamwise reproduce {chapter.source}" + " --quick" * quick
     if not source.exists():
         raise NotFoundError(
-            f"{name} is read off the runs of {chapter.source}: run `seamwise reproduce {chapter.source}`"
+            f"{name} is read off the runs of {chapter.source}, and {source} is not there: run `{asked}`"
         )
     try:
         found = json.loads(source.read_text(encoding="utf-8"))
         runs = [row for row in found["runs"] if "correlations" in row]
-    except (ValueError, KeyError, TypeError) as error:
+        result = {**found, "name": name, "title": chapter.title, "command": command_line(), "runs": runs}
+        if runs:
+            chapter.parts(result)
+    except (*DAMAGED, RecursionError) as error:
         raise BadInputError(f"{source}: not a results file ({error!r}); make it anew") from error
     if not runs:
-        raise NotFoundError(
-            f"{source} holds no run with correlations yet: let `seamwise reproduce {chapter.source}` go on"
-        )
-    result = {**found, "name": name, "title": chapter.title, "command": command_line(), "runs": runs}
-    _check_form(path, bool(found["quick"]))
+        raise NotFoundError(f"{source} holds no run with correlations yet: let `{asked}` go on")
     atomic_write(path, (json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode())
     return result
 
 
 def _check_form(path: Path, quick: bool) -> None:
     """Refuses to write a reduced result over a full one, or the other way round."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         found = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(found, dict) and found.get("quick", quick) != quick:
             forms = ("the reduced form", "the full form")

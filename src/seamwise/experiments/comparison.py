@@ -24,7 +24,7 @@ import torch
 from seamwise.errors import BadInputError, RefusedError, SeamwiseError
 from seamwise.experiments.groups import gather
 from seamwise.experiments.runs import CHECKPOINT_EVERY_S, Run
-from seamwise.files import atomic_write
+from seamwise.files import atomic_write, check_writable
 
 # One thread each. glibc otherwise gives large blocks back to the system after every step and pays for fresh pages at
 # the next: a tenth of a U-Net's step.
@@ -63,6 +63,11 @@ class AnyRun(Protocol):
     @property
     def seed(self) -> int: ...
     @property
+    def label(self) -> str:
+        """What tells it from the others of its seed."""
+        ...
+
+    @property
     def all_parameters(self) -> dict[str, Any]:
         """The strategy's parameters with their defaults filled in."""
         ...
@@ -74,12 +79,6 @@ class AnyRun(Protocol):
     def job(self) -> dict[str, Any]:
         """What a process of its own needs to do it (see `child`)."""
         ...
-
-
-def label(strategy: str, parameters: Mapping[str, Any]) -> str:
-    """`si:c=10`: a strategy with the parameters that were given."""
-    options = ",".join(f"{name}={value}" for name, value in sorted(parameters.items()))
-    return f"{strategy}:{options}" if options else strategy
 
 
 def folder_of(run: AnyRun) -> str:
@@ -104,9 +103,13 @@ class ResultsFile:
     order: Callable[[dict[str, Any]], Any] | None = None
 
     def open(self) -> None:
-        """Takes over the runs of an existing file. Raises RefusedError if its stream or recipe differ."""
+        """Takes over the runs of an existing file. Raises RefusedError if its stream or recipe differ.
+
+        A place that cannot be written is refused here, not when the first run is through.
+        """
         if self.path.exists():
             self.runs = self._read()["runs"]
+        check_writable(self.path.parent)
 
     def has(self, run: AnyRun) -> bool:
         mine = (run.strategy, run.seed, json.loads(json.dumps(run.all_parameters)))
@@ -137,19 +140,24 @@ class ResultsFile:
         try:
             found = self.content()
             common = {key: found[key] for key in self.common}
-            runs = [row for row in found["runs"] if isinstance(row["seed"], int) and isinstance(row["strategy"], str)]
+            runs = found["runs"]
+            if not isinstance(runs, list):
+                raise ValueError("its runs are no list")
+            for row in runs:
+                if type(row["seed"]) is not int or not isinstance(row["strategy"], str):
+                    raise ValueError(f"a run of strategy {row['strategy']!r} and seed {row['seed']!r}")
             if "domains" in common:
                 gather({"domains": common["domains"], "runs": runs})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, BadInputError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, BadInputError) as error:
             raise BadInputError(
-                f"{self.path}: not a results file, or a damaged one ({error!r}); choose another name, or delete it"
+                f"{self.path}: not a results file, or a damaged one ({error!r}); choose another place with --results, "
+                "or delete it"
             ) from error
         differ = [key for key in self.common if common[key] != self.common[key]]
         if differ:
             raise RefusedError(
                 f"{self.path} holds results with another {' and another '.join(_WORDS.get(d, d) for d in differ)}: "
-                "choose another file, "
-                "or delete it to start afresh"
+                "choose another place with --results, or delete it to start afresh"
             )
         return found | {"runs": runs}
 
@@ -195,7 +203,13 @@ class Update:
 
 
 class ComparisonFailedError(SeamwiseError):
-    """Some runs failed; the others are in the results file."""
+    """Some runs failed; the others are in the results file. Ends with their exit code where they have one in common."""
+
+    def __init__(self, failures: Sequence[tuple[str, int]]) -> None:
+        super().__init__("\n".join(["some runs failed, the others are kept:", *(message for message, _ in failures)]))
+        self.failures = tuple(failures)
+        codes = {code for _, code in failures}
+        self.exit_code = codes.pop() if len(codes) == 1 else SeamwiseError.exit_code
 
 
 def compare(
@@ -217,7 +231,8 @@ def compare(
     waiting = [run for run in runs if not results.has(run)]
     inbox: queue.Queue[tuple[int, str | None]] = queue.Queue()
     running: dict[int, tuple[AnyRun, subprocess.Popen[str]]] = {}
-    failures: list[str] = []
+    failures: list[tuple[str, int]] = []
+    through: set[int] = set()  # processes without a run
     number = 0
     settings = {"checkpoint_every_s": checkpoint_every_s, "allow_other_machine": allow_other_machine}
 
@@ -236,19 +251,21 @@ def compare(
             run, process = running[at]
             if line is None:
                 del running[at]
-                if _end(process) != 0:
+                if _end(process) != 0 and at not in through:
                     message = _why_it_ended(process.returncode)
-                    failures.append(f"{label(run.strategy, run.parameters)} seed {run.seed}: {message}")
+                    failures.append((f"{run.label} seed {run.seed}: {message}", SeamwiseError.exit_code))
                     yield Update(run, "failed", message=message)
                 continue
-            update = _update(run, json.loads(line), results)
+            event = json.loads(line)
+            update = _update(run, event, results)
             if update.kind == "failed":
-                failures.append(f"{label(run.strategy, run.parameters)} seed {run.seed}: {update.message}")
+                failures.append((f"{run.label} seed {run.seed}: {update.message}", event["exit_code"]))
             if update.kind in ("done", "failed"):
                 if reuse and waiting:
                     running[at] = (waiting.pop(0), process)
                     _send(process, job(running[at][0]))
                 else:
+                    through.add(at)
                     _send(process, None)
             yield update
     finally:
@@ -256,7 +273,7 @@ def compare(
             process.terminate()
             _end(process)
     if failures:
-        raise ComparisonFailedError("\n".join(["some runs failed, the others are kept:", *failures]))
+        raise ComparisonFailedError(failures)
 
 
 def _update(run: AnyRun, event: Mapping[str, Any], results: ResultsFile) -> Update:

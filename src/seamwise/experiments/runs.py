@@ -53,6 +53,12 @@ class Run:
         self.recipe.check(len(self.stream.classes))
 
     @property
+    def label(self) -> str:
+        """`si:c=10`: the strategy with the parameters that were given."""
+        options = ",".join(f"{name}={value}" for name, value in sorted(self.parameters.items()))
+        return f"{self.strategy}:{options}" if options else self.strategy
+
+    @property
     def all_parameters(self) -> dict[str, Any]:
         """The strategy's parameters with their defaults filled in."""
         return settled(self.strategy, self.parameters)

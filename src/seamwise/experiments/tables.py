@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from seamwise.errors import BadInputError
 from seamwise.experiments.groups import Spread, gather, spread
 from seamwise.figures.scatter import scatter
 from seamwise.files import atomic_write
@@ -66,7 +67,10 @@ def write_markdown(path: Path, result: Mapping[str, Any]) -> None:
 def renew_page(path: Path, title: str, parts: Sequence[str]) -> None:
     """Puts made parts between a page's marks; a page that does not exist yet gets the title alone around them."""
     made = "\n\n".join([START, *(part.strip() for part in parts), END])
-    old = path.read_text(encoding="utf-8") if path.exists() else f"# {title}\n\n{START}{END}\n"
+    try:
+        old = path.read_text(encoding="utf-8") if path.exists() else f"# {title}\n\n{START}{END}\n"
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path}: not UTF-8; save it as UTF-8, or delete it and it is made anew") from error
     before, _, rest = old.partition(START)
     _, _, after = rest.partition(END)
     atomic_write(path, f"{before}{made}{after}".encode())
@@ -97,5 +101,5 @@ def trade_off(result: Mapping[str, Any]) -> str:
         points[group.label] = [(old[0], new[0], old[1], new[1])]
     references = [group.label for group in groups if not group.whole]
     across = f" ({', '.join(references)}: at the end)" if references else ""
-    new = f"score on each domain when new{across}"
-    return scatter(points, str(result["name"]), "final score on the old domains", new)
+    up = f"score on each domain when new{across}"
+    return scatter(points, str(result["name"]), "final score on the old domains", up)

@@ -89,13 +89,20 @@ def test_correlations_off_the_diagonal() -> None:
 def test_the_chosen_strength_is_that_of_what_was_held_out() -> None:
     runs = [
         row(f"c {c}", steady(test, 2), parameters={"c": c}, R_held_out=steady(held_out, 2))
-        for c, test, held_out in ((0.1, 0.90, 0.95), (1.0, 0.92, 0.93), (10.0, 0.5, 0.5))
+        for c, test, held_out in (
+            (0.01, 0.90, 0.95),
+            (0.02, 0.92, 0.93),
+            *((c, 0.5, 0.5) for c in (0.002, 0.005, 0.05)),
+        )
     ]
-    grid = choosing_c.grids(result(*runs))["SI"]
-    assert (choosing_c.chosen(grid, "R_held_out"), choosing_c.chosen(grid, "R")) == (0.1, 1.0)
-    (claim,) = choosing_c.claims(result(*runs))
+    searched = result(*runs, name="choosing-c-cifar")
+    grid = choosing_c.grids(searched)["SI"]
+    assert (choosing_c.chosen(grid, "R_held_out"), choosing_c.chosen(grid, "R")) == (0.01, 0.02)
+    (claim,) = choosing_c.claims(searched)
     assert (claim.holds, "0.0200" in claim.ours) == (False, True)
-    assert "edge of the grid" in "\n".join(choosing_c.markdown(result(*runs)))
+    (claim,) = choosing_c.claims(result(*runs[:2], name="choosing-c-cifar"))
+    assert claim.holds is None, "a part of the grid tells nothing yet"
+    assert "edge of the grid" in "\n".join(choosing_c.markdown(result(*runs[:2], name="choosing-c-cifar")))
 
 
 def test_precision_tells_a_difference_beyond_the_spread() -> None:
@@ -144,11 +151,14 @@ def test_a_search_claims_only_what_was_chosen_among_its_strengths(monkeypatch: p
 
     runs = [tried("ewc", "strength", 1.0, 0.8), tried("ewc", "strength", 5.0, 0.9), tried("si", "c", 1.0, 0.9)]
     searched = result(*runs, tried("si", "c", 10.0, 0.8), setting={"held_out": 7})
+    monkeypatch.setitem(scenarios_search.GRIDS, "si", [{"c": 1.0}, {"c": 10.0}])
     for chosen, verdicts in (({"c": 1.0}, [True]), ({"c": 10.0}, [False]), ({}, [])):
         monkeypatch.setitem(scenarios_search.CHOSEN, "si", {"task": chosen})
         monkeypatch.setitem(scenarios_search.CHOSEN, "ewc", {"task": {"capacity": 5}})
         assert [claim.holds for claim in scenarios_search.claims(searched)] == verdicts
         assert "\n".join(scenarios_search.markdown(searched)).count("| chosen |") == len(verdicts)
+    monkeypatch.setitem(scenarios_search.CHOSEN, "si", {"task": {"c": 1.0}})
+    assert [claim.holds for claim in scenarios_search.claims(result(*runs, setting={"held_out": 7}))] == [None]
 
 
 def test_every_figure_has_a_chapter_and_lines_of_known_strategies() -> None:

@@ -154,6 +154,26 @@ def test_a_run_with_correlations_begun_afresh_learns_its_first_task_itself(tmp_p
     assert row(wanted, tmp_path / "run") == before
 
 
+def test_a_lost_path_integral_is_told_when_the_run_goes_on_not_at_its_end(tmp_path: Path) -> None:
+    wanted = trial(small(Line("c = 1", "si", {"c": 1.0, "xi": 1e-3}, {"correlations": True}), epochs=1))
+    for event in execute(wanted, tmp_path / "run"):
+        if event.kind == "evaluated":
+            break
+    (tmp_path / "run" / "path-after-0.safetensors").unlink()
+    with pytest.raises(BadInputError, match=r"path-after-0.*deleting the folder .* starts the run afresh"):
+        next(execute(wanted, tmp_path / "run"))
+
+
+def test_a_damaged_first_task_of_another_line_costs_no_run(tmp_path: Path) -> None:
+    figure = replace(split_cifar.QUICK, setting=split_cifar.QUICK.setting.changed({"epochs": 1}))
+    row(trial(figure, "c = 0"), tmp_path / "zero")
+    (shared,) = tmp_path.glob("first-task-*.safetensors")
+    content = bytearray(shared.read_bytes())
+    content[len(content) // 2] ^= 1
+    shared.write_bytes(content)
+    assert next(execute(trial(figure, "c = 0.1"), tmp_path / "other")).experience == "0 to 3"
+
+
 def test_a_folder_of_another_run_is_refused_and_other_data_too(tmp_path: Path) -> None:
     figure = small()
     row(trial(figure), tmp_path)

@@ -133,7 +133,7 @@ def test_a_damaged_file_that_cannot_be_fetched_again_is_kept(tmp_path, home):
 def test_a_cache_that_cannot_be_a_folder(tmp_path, home):
     home.files["/a"] = CONTENT
     (tmp_path / "cache").touch()
-    with pytest.raises(SeamwiseError, match=r"cannot fetch file.bin .*(File exists|Not a directory)"):
+    with pytest.raises(SeamwiseError, match="cache is a file, not a folder"):
         fetch("tiny", [remote(f"{home.url}/a")], tmp_path / "cache")
 
 

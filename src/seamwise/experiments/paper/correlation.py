@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from seamwise.continual import Experience, Objective, Strategy, SynapticIntelligence
+from seamwise.errors import BadInputError
 from seamwise.vision.tensor_file import read_tensors, write_tensors
 
 KIND = "seamwise path integrals"
@@ -32,6 +33,15 @@ class KeepPaths(Strategy):
         state = self.intelligence.state_dict()
         paths = {name: state[f"path.{name}"] for name in names}
         write_tensors(_file(self.folder, experience.index), paths, {"kind": KIND})
+
+
+def check_paths(folder: Path, tasks: int) -> None:
+    """Raises BadInputError if what finished tasks left is gone: a run would notice it only at its very end."""
+    for task in range(tasks):
+        try:
+            read_tensors(_file(folder, task), KIND)
+        except BadInputError as error:
+            raise BadInputError(f"{error}; deleting the folder {folder} starts the run afresh") from error
 
 
 def correlations(folder: Path, tasks: int) -> list[list[list[float]]]:

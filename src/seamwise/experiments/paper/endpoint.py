@@ -19,6 +19,7 @@ from seamwise.continual.fisher import diagonal_fisher
 from seamwise.experiments.paper.networks import perceptron
 from seamwise.experiments.paper.rows import Claim, claims_table, page_parts
 from seamwise.experiments.paper.tasks import Pixels
+from seamwise.experiments.paper.theory.descent import one_thread
 from seamwise.experiments.sets import LabelledSet, open_set
 from seamwise.experiments.tables import markdown_table
 from seamwise.figures.markup import Markup
@@ -29,7 +30,12 @@ SHOWN = 400  # points of a picture
 
 
 def compute(seed: int, quick: bool, data: Path | None) -> Iterator[tuple[float, str] | dict[str, Any]]:
-    """Trains both networks and correlates, weight by weight."""
+    """Trains both networks and correlates, weight by weight; with one thread, so that the figures hold anywhere."""
+    with one_thread():
+        yield from _compute(seed, quick, data)
+
+
+def _compute(seed: int, quick: bool, data: Path | None) -> Iterator[tuple[float, str] | dict[str, Any]]:
     found, name = (open_set("digits", None), "digits") if quick else (open_set("mnist", data), "MNIST")
     yield 0.0, f"{name}: learning"
     model, omega, samples = _learn(found, (32,) if quick else (256, 256), seed, epochs=20 if quick else 5)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seamwise.continual import Strategy
+from seamwise.errors import BadInputError
 from seamwise.experiments.checkpoint import load_checkpoint, save_checkpoint
 from seamwise.experiments.leg import CHECKPOINT
 
@@ -49,7 +50,10 @@ def fetch_first_task(trial: Trial, folder: Path, strategy: Strategy, environment
     own, shared = folder / f"{leg_name(0 if alone else None)}{CHECKPOINT}", _shared(trial, folder)
     if own.exists() or not shared.exists() or not _shares(trial):
         return
-    state = load_checkpoint(shared)
+    try:
+        state = load_checkpoint(shared)
+    except BadInputError:
+        return  # damaged: the line learns its first task itself
     learner = state["learner"]
     if learner["environment"] != environment:
         return  # going on would not be the run that this line is by itself

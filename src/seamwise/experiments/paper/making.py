@@ -18,6 +18,9 @@ from seamwise.experiments.sets.fetch import Progress
 from seamwise.experiments.tables import renew_page
 from seamwise.files import atomic_write
 
+# What reading values of the wrong kind can end in.
+DAMAGED = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
+
 
 def trials_of(
     figure: Figure,
@@ -91,7 +94,7 @@ def write_chapter(path: Path, chapter: Chapter, result: Mapping[str, Any]) -> No
     """The page and the picture beside the results file."""
     try:
         parts, picture = chapter.parts(result), chapter.picture(result)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except DAMAGED as error:
         raise BadInputError(f"{path}: not this figure's results, or of another version ({error!r})") from error
     renew_page(path.with_suffix(".md"), f"{result['title']}", parts)
     atomic_write(path.with_suffix(".svg"), str(picture).encode())
@@ -104,7 +107,7 @@ def write_paper(path: Path, results: Mapping[str, Mapping[str, Any]], chapters: 
         parts.append(f"## {chapter.title}")
         try:
             claims = chapter.claims(results[name]) if name in results else None
-        except (KeyError, IndexError, TypeError, ValueError):
+        except DAMAGED:
             parts.append(f"{name}.json is damaged or of another version: make it anew.")
             continue
         if claims is None:

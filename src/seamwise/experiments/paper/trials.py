@@ -22,7 +22,7 @@ from seamwise.experiments.failures import explained
 from seamwise.experiments.leg import Leg, one_after_another
 from seamwise.experiments.paper.accuracy import accuracy
 from seamwise.experiments.paper.catalogue import find_figure
-from seamwise.experiments.paper.correlation import KeepPaths, correlations
+from seamwise.experiments.paper.correlation import KeepPaths, check_paths, correlations
 from seamwise.experiments.paper.figure import Figure, Line, Setting, plain
 from seamwise.experiments.paper.first_task import fetch_first_task, keep_first_task, leg_name
 from seamwise.experiments.paper.networks import convolutional, perceptron
@@ -45,6 +45,10 @@ class Trial:
     @property
     def strategy(self) -> str:
         return self.line.strategy
+
+    @property
+    def label(self) -> str:
+        return self.line.label
 
     @property
     def setting(self) -> Setting:
@@ -166,7 +170,10 @@ def _leg(trial: Trial, tasks: Tasks, way: int | None, folder: Path | None, allow
     judged = list(range(len(tasks.tasks))) if way is None else [way]
     judge = partial(_judge, setting, tasks, model, objective, judged, joint)
     name = leg_name(way)
-    return Leg(learner, experiences, judge, folder, name, allow_other_machine=allow)
+    leg = Leg(learner, experiences, judge, folder, name, allow_other_machine=allow)
+    if setting.correlations and folder is not None:
+        check_paths(folder, len(leg.lines))
+    return leg
 
 
 def _network(setting: Setting, tasks: Tasks, seed: int) -> nn.Sequential:

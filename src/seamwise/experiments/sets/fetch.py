@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from seamwise.errors import SeamwiseError
+from seamwise.files import check_writable
 
 CACHE_VARIABLE = "SEAMWISE_DATA_CACHE"
 _TIMEOUT_S = 30
@@ -48,6 +49,7 @@ def _fetch(name: str, file: Remote, files: Sequence[Remote], folder: Path, progr
     import pooch
 
     refusals = []
+    check_writable((folder / file.path).parent)  # the disk's refusal is no server's
     for url in file.urls:
         try:
             bar = _Bar(Path(file.path).name, progress) if progress is not None else False
