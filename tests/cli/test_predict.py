@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from seamwise.experiments.runs import execute
 from seamwise.experiments.streams import join_domains
@@ -44,6 +45,24 @@ def test_pictures_of_every_kind(seamwise: Command, model: Path, pictures: Path, 
         assert set(np.unique(mask)) <= {0, 1}
         assert (tmp_path / "out" / found[name]["overlay"]).exists()
         assert json.loads((tmp_path / "out" / f"{name}.json").read_text(encoding="utf-8")) == found[name]
+
+
+def test_the_folder_above_the_pictures_may_take_what_is_made_of_them(
+    seamwise: Command, model: Path, pictures: Path, tmp_path: Path
+) -> None:
+    for name in list(SHAPES)[1:]:
+        (pictures / f"{name}.png").unlink()
+    assert seamwise("predict", model, pictures, "--out", tmp_path).code == 0
+
+
+def test_turned_tiffs_are_answered_at_the_size_they_are_stored_in(
+    seamwise: Command, model: Path, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (48, 64), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.tif", tiffinfo={274: 6})
+    assert seamwise("predict", model, tmp_path / "a.tif", "--scale", 0.5, "--out", tmp_path / "o").code == 0
+    (mask,) = (tmp_path / "o").rglob("*mask*.png")
+    assert read_image(mask).pixels.shape[:2] == (48, 64)
 
 
 def test_defects_are_listed_as_the_mask_shows_them(seamwise: Command, model: Path, tmp_path: Path) -> None:
@@ -124,6 +143,9 @@ def test_evaluating_gives_the_scores_of_the_run(
     assert found["domains"] == row["scores"]
     pure = seamwise("evaluate", model, *domains, "--split", "val", "--json", "-")
     assert json.loads(pure.out)["split"] == "val"
+    other = make_domain(tmp_path / "other", classes=("background", "crack", "pore"))
+    refused = seamwise("evaluate", model, other, "--classes", "defect")
+    assert (refused.code, "the model answers background, crack" in refused.err) == (2, True)
 
 
 def test_one_domain_of_several_with_classes_of_their_own(seamwise: Command, tmp_path: Path) -> None:

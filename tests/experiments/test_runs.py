@@ -54,11 +54,21 @@ def test_frozen_never_moves_after_the_first_domain(stream: DomainStream, tmp_pat
     assert R[0] == row_of(make_run(stream))["R"][0]
 
 
+def test_separate_models_of_domains_with_like_names_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    stream = make_stream(tmp_path, ("steel A", "steel-A"))
+    *_, last = execute(make_run(stream, "separate"), tmp_path / "run")
+    *_, bare = execute(make_run(stream, "separate"))
+    assert last.row is not None
+    assert bare.row is not None
+    assert last.row["R"] == bare.row["R"]
+    assert None not in last.row["R"][0]
+
+
 def test_separate_models_are_scored_each_on_its_own_domain(stream: DomainStream, tmp_path: Path) -> None:
     run = make_run(stream, "separate")
     R = row_of(run, tmp_path)["R"]
     for place, stop in enumerate(stream.stops):
-        segmenter = load_segmenter(tmp_path / f"{stop.name}-after-0-{stop.name}.safetensors")
+        segmenter = load_segmenter(tmp_path / f"{place}-{stop.name}-after-0-{stop.name}.safetensors")
         alone = summarise(count_domain(segmenter, stream, stop)).to_json()
         assert R[0][place] == alone[run.metric]
     assert overlays_of(run, tmp_path) == {}

@@ -1,11 +1,17 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from seamwise.continual import Draw
 from seamwise.errors import BadInputError, SeamwiseError
+from seamwise.experiments.evaluation import count_domain
+from seamwise.experiments.runs import reading, tiles
 from seamwise.experiments.streams import join_domains, open_stream, read_stream, with_classes
 from seamwise.vision.domain import read_domain
-from tests.experiments.tiny import make_domain, make_stream
+from seamwise.vision.images import read_mask, write_image
+from seamwise.vision.segmenter import Segmenter
+from tests.experiments.tiny import RECIPE, make_domain, make_stream
 
 GOOD = """
 name: year
@@ -88,6 +94,44 @@ def test_classes_that_do_not_agree_are_refused_with_the_way_out(tmp_path: Path) 
     with pytest.raises(BadInputError, match=r"one .background, crack. and two .background, pore. differ.*'union'"):
         join_domains([one, two])
     assert join_domains([one, two], rule="defect").classes == ("background", "defect")
+
+
+def ignoring(folder: Path, value: int) -> Path:
+    """Adds `ignore` to a domain's description."""
+    path = folder / "domain.yaml"
+    path.write_text(f"{path.read_text()}ignore: {value}\n")
+    return folder
+
+
+def test_an_ignore_value_must_be_no_class_of_all_domains_together(tmp_path: Path) -> None:
+    one = read_domain(make_domain(tmp_path / "one", classes=("background", "pore", "crack")))
+    two = read_domain(ignoring(make_domain(tmp_path / "two", classes=("background", "slag")), 3))
+    with pytest.raises(BadInputError, match=r"two: it ignores mask value 3, which is class 'slag'.*from 4 to 255"):
+        join_domains([one, two], rule="union")
+    alone = join_domains([two], rule="union")
+    with pytest.raises(BadInputError, match="ignores mask value 3"):
+        with_classes(alone, ("background", "slag", "crack", "pore"))
+    assert with_classes(alone, ("background", "slag", "crack")).ignore == 3
+
+
+def test_a_value_that_another_domain_ignores_is_refused_where_nobody_declared_it(tmp_path: Path) -> None:
+    """Else a mask of 0 and 255 would count as wholly without a label."""
+    black_and_white = make_domain(tmp_path / "one")
+    for mask in (black_and_white / "masks").glob("*.png"):
+        write_image(mask, read_mask(mask, 2) * 255)
+    stream = join_domains([read_domain(black_and_white), read_domain(ignoring(make_domain(tmp_path / "two"), 255))])
+    assert stream.ignore == 255
+    with pytest.raises(BadInputError, match="looks black and white"):
+        tiles(stream, RECIPE, 0).batch(torch.arange(1), Draw(("a",)))
+    with pytest.raises(BadInputError, match="looks black and white"):
+        count_domain(Segmenter(RECIPE.build(2, 0), reading(stream, RECIPE)), stream, stream.stops[0])
+    assert len(tiles(stream, RECIPE, 1).batch(torch.arange(1), Draw(("a",)))) == 1
+
+
+def test_what_comes_first_is_the_background_whatever_it_is_called(tmp_path: Path) -> None:
+    stream = join_domains([read_domain(make_domain(tmp_path / "one", classes=("sound", "crack")))], rule="union")
+    assert with_classes(stream, ("sound", "crack")).stops[0].remap == (0, 1)
+    assert with_classes(stream, ("nothing", "pore", "crack")).stops[0].remap == (0, 2)
 
 
 def test_a_models_classes_are_found_by_name(tmp_path: Path) -> None:

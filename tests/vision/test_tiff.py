@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 
 from seamwise.errors import BadInputError
 from seamwise.vision.images import read_image, read_mask, write_image
+from seamwise.vision.prepare import image_size
 
 SMALL = np.zeros((9, 8, 1), np.uint8)  # 72 bytes: 40 are too few
 
@@ -123,11 +124,41 @@ def test_strips_tiles_planes_and_large_files(tmp_path, options, dtype):
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, pixels)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [1, 5, 8])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_white_is_zero_is_turned(tmp_path, dtype):
+def test_white_is_zero_is_turned(tmp_path, dtype, compression, order):
     pixels = random_pixels(dtype, 9, 8, 1)
-    (tmp_path / "a.tif").write_bytes(by_hand(pixels, photometric=0))
+    raw = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    body = {1: bytes, 5: literal_lzw, 8: zlib.compress}[compression](raw)
+    (tmp_path / "a.tif").write_bytes(by_hand(pixels, order, compression, photometric=0, body=body))
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, np.iinfo(dtype).max - pixels)
+
+
+@pytest.mark.parametrize("compression", ["raw", "packbits", "tiff_lzw", "tiff_adobe_deflate"])
+def test_bilevel_masks_of_other_programs_are_not_turned_inside_out(tmp_path, compression):
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:8, 5:20] = 1
+    Pillow.fromarray(mask * 255).convert("1").save(tmp_path / "a.tif", compression=compression, tiffinfo={262: 0})
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif", classes=2), mask)
+
+
+@pytest.mark.parametrize("orientation", [1, 2, 3, 4, 6, 8])
+@pytest.mark.parametrize("compression", ["raw", "packbits", "tiff_lzw", "tiff_adobe_deflate"])
+def test_pictures_are_read_as_stored_whatever_the_orientation_says(tmp_path, compression, orientation):
+    """A mask beside it knows of no orientation."""
+    pixels = random_pixels(np.uint8, 6, 10, 1)
+    picture = Pillow.fromarray(pixels[:, :, 0])
+    picture.save(tmp_path / "a.tif", compression=compression, tiffinfo={274: orientation})
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels, pixels)
+    assert image_size(tmp_path / "a.tif") == (6, 10)
+
+
+def test_the_size_of_a_picture_is_not_that_of_its_preview(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(random_pixels(np.uint8, 3, 4, 1)[:, :, 0], subfiletype=1)
+        file.write(random_pixels(np.uint8, 12, 16, 1)[:, :, 0])
+    assert image_size(tmp_path / "a.tif") == read_image(tmp_path / "a.tif").pixels.shape[:2] == (12, 16)
 
 
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])

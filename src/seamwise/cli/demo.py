@@ -16,7 +16,7 @@ import typer
 
 from seamwise.cli.compare import show_updates
 from seamwise.cli.console import Bars, command_line, say, stage, write_json
-from seamwise.cli.options import Device, DeviceOption, device_of
+from seamwise.cli.options import Device, DeviceOption, OtherMachineOption, device_of
 from seamwise.cli.plain_options import JsonOption
 from seamwise.cli.results import show_results, write_report
 from seamwise.errors import BadInputError
@@ -40,6 +40,7 @@ def demo(
         Path | None, typer.Option("--results", help="Results file (default: results.json there); tables go beside it.")
     ] = None,
     device: DeviceOption = Device.auto,
+    other_machine: OtherMachineOption = False,
     json_file: JsonOption = None,
 ) -> None:
     """Simulate four weld domains, learn them in order with five strategies, print the table, write the report.
@@ -63,7 +64,7 @@ def demo(
     results.open()
     # The longest first, so that no process waits for a late long one.
     order = sorted(runs, key=lambda run: "replay" not in run.strategy)
-    with closing(compare(order, results, folder / "runs", jobs)) as updates:
+    with closing(compare(order, results, folder / "runs", jobs, allow_other_machine=other_machine)) as updates:
         show_updates(updates)
     result = results.content()
     write_markdown(results.path.with_suffix(".md"), result)

@@ -22,6 +22,7 @@ from seamwise.cli.options import (
     stream_of,
 )
 from seamwise.cli.plain_options import JsonOption
+from seamwise.errors import UsageError
 from seamwise.experiments.evaluation import count_domain
 from seamwise.experiments.streams import Stop, with_classes
 from seamwise.vision.scores import summarise
@@ -53,6 +54,11 @@ def evaluate(
     folders = not names_a_file(stream, data)
     found = stream_of(stream, classes or (Classes.union if folders else None), data).stream
     if found.classes != segmenter.reading.classes:
+        if classes not in (None, Classes.union):
+            raise UsageError(
+                f"--classes {classes.value}: gives {', '.join(found.classes)}, the model answers "
+                f"{', '.join(segmenter.reading.classes)}; leave it out, and classes are matched by their names"
+            )
         found = with_classes(found, segmenter.reading.classes)
     if folders:
         found = replace(found, stops=tuple(_as_learned(stop, segmenter) for stop in found.stops))

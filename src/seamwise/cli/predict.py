@@ -43,7 +43,7 @@ def predict(
     if domain is not None and domain not in known:
         raise UsageError(f"--domain {domain}: the model does not know it{nearest(domain, list(known))}")
     paths = _pictures(pictures)
-    if out.resolve() in (pictures.resolve(), pictures.resolve().parent):
+    if out.resolve() == (pictures if pictures.is_dir() else pictures.parent).resolve():
         raise UsageError(f"--out {out}: holds the pictures themselves; choose another folder for what is made of them")
     stems = [path.stem for path in paths]
     out.mkdir(parents=True, exist_ok=True)

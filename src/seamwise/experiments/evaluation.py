@@ -29,7 +29,7 @@ def count_domain(
     counts = []
     largest, shown, answer = -1, samples[0], None
     for sample in samples:
-        mask = load_mask(sample, len(stream.classes), stream.ignore, stop.remap)
+        mask = load_mask(sample, len(stream.classes), stop.domain.ignore, stop.remap)
         p = segmenter.probabilities(sample, stop.name, stop.scale)
         counts.append(count_image(p, mask, classes=len(stream.classes), ignore=stream.ignore, name=sample.stem))
         defect_pixels = sum(defect.area_px for defect in counts[-1].defects)

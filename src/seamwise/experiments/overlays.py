@@ -24,7 +24,7 @@ def overlays_of(run: Run, folder: Path, max_width: int = 400) -> dict[str, Colum
             samples = {sample.stem: sample for sample in stop.domain.samples[run.split]}
             for path in sorted((moment / str(task)).glob("*.png")):
                 sample = samples[path.stem]
-                truth = load_mask(sample, len(run.stream.classes), run.stream.ignore, stop.remap)
+                truth = load_mask(sample, len(run.stream.classes), stop.domain.ignore, stop.remap)
                 called = read_mask(path, len(run.stream.classes))
                 shown = overlay(
                     read_image(sample.image).pixels, called, truth, ignore=run.stream.ignore, max_width=max_width

@@ -19,4 +19,7 @@ _Loader.add_implicit_resolver(
 
 def load_yaml(text: str) -> Any:
     """The plain value a text holds. Raises yaml.YAMLError where it is not YAML."""
-    return yaml.load(text, Loader=_Loader)
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except ValueError as error:  # 2024-02-30 looks like a date
+        raise yaml.YAMLError(str(error)) from error

@@ -76,7 +76,7 @@ class Recipe:
         try:
             target = torch.zeros((1, 2, 2), dtype=torch.int64)
             build_loss(self.loss, **self.loss_options)(torch.zeros(1, classes, 2, 2), target, None)
-        except TypeError as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"recipe: loss_options {dict(self.loss_options)}: {error}") from error
         self.build(classes, seed=0)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from seamwise.continual import Experience, Learner, build_strategy, undisturbed
 from seamwise.continual.catalogue import protocol, settled
 from seamwise.continual.metrics import summary
-from seamwise.continual.stream import Balanced, Dataset
+from seamwise.continual.stream import Balanced
 from seamwise.errors import UsageError
 from seamwise.experiments.evaluation import count_domain
 from seamwise.experiments.event import Event
@@ -127,7 +127,7 @@ def _go(run: Run, folder: Path | None, checkpoint_every_s: float, allow_other_ma
             run,
             tasks,
             folder,
-            "" if len(ways) == 1 else f"{_file_name(stops[tasks[0]].name)}-",
+            "" if len(ways) == 1 else f"{tasks[0]}-{_file_name(stops[tasks[0]].name)}-",
             allow=allow_other_machine,
         )
         for tasks in ways
@@ -165,7 +165,7 @@ def _leg(run: Run, tasks: list[int], folder: Path | None, name: str, *, allow: b
     return Leg(
         learner,
         experiences,
-        partial(_judge, run, segmenter, tasks, folder, name),
+        partial(_judge, run, segmenter, tasks, folder, name, parts),
         folder,
         name,
         allow_other_machine=allow,
@@ -173,9 +173,17 @@ def _leg(run: Run, tasks: list[int], folder: Path | None, name: str, *, allow: b
 
 
 def _judge(
-    run: Run, segmenter: Segmenter, tasks: list[int], folder: Path | None, name: str, experience: Experience
+    run: Run,
+    segmenter: Segmenter,
+    tasks: list[int],
+    folder: Path | None,
+    name: str,
+    parts: Sequence[TileDataset],
+    experience: Experience,
 ) -> dict[str, Any]:
     """Scores of the leg's domains; the model and the counts of every image are kept in the folder."""
+    for part in parts:  # what was learned is not needed again, what comes next is decoded when it is its turn
+        part.release()
     counts: dict[str, list[ImageCounts]] = {}
     moment = f"{name}after-{experience.index}-{_file_name(experience.name)}"
     keep = None if folder is None else folder / moment
@@ -193,7 +201,7 @@ def _judge(
     return {"after": experience.name, "tasks": tasks, "scores": scores}
 
 
-def tiles(stream: DomainStream, recipe: Recipe, task: int, split: str = "train") -> Dataset:
+def tiles(stream: DomainStream, recipe: Recipe, task: int, split: str = "train") -> TileDataset:
     """Training tiles of one domain of the stream."""
     stop = stream.stops[task]
     return TileDataset(
@@ -206,7 +214,7 @@ def tiles(stream: DomainStream, recipe: Recipe, task: int, split: str = "train")
         scale=stop.scale,
         defect_share=recipe.defect_share,
         window=recipe.window,
-        ignore=stream.ignore,
+        ignore=stop.domain.ignore,
         most_tiles=recipe.most_tiles,
     )
 

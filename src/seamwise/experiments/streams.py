@@ -210,11 +210,21 @@ def join_domains(
     if len(ignores) > 1:
         raise BadInputError(f"the domains' ignore values differ ({sorted(ignores)}): use one for all")
     classes, remaps = _join_classes(domains, rule)
+    for domain in domains:
+        _check_ignore(domain, classes)
     stops = tuple(
         Stop(domain, scale, remap)
         for domain, scale, remap in zip(domains, scales or [1.0] * len(domains), remaps, strict=True)
     )
     return DomainStream(name, rule, classes, next(iter(ignores), None), stops)
+
+
+def _check_ignore(domain: Domain, classes: tuple[str, ...]) -> None:
+    if domain.ignore is not None and domain.ignore < len(classes):
+        raise BadInputError(
+            f"{domain.root}: it ignores mask value {domain.ignore}, which is class {classes[domain.ignore]!r} of all "
+            f"domains together: choose a value from {len(classes)} to 255 in domain.yaml and its masks"
+        )
 
 
 def _join_classes(domains: Sequence[Domain], rule: ClassRule) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
@@ -250,15 +260,17 @@ def with_classes(stream: DomainStream, classes: tuple[str, ...]) -> DomainStream
     """
     stops = []
     for stop in stream.stops:
-        names = ("background", *stop.domain.classes[1:])
-        full = [label if label in classes else _full_name(stop.domain, label) for label in names]
+        defects = stop.domain.classes[1:]
+        full = [label if label in classes else _full_name(stop.domain, label) for label in defects]
         if classes == ("background", "defect"):
-            full = ["background", *["defect"] * (len(names) - 1)]
+            full = ["defect"] * len(defects)
         unknown = [label for label in full if label not in classes]
         if unknown:
             raise BadInputError(
                 f"{stop.domain.root}: the model does not know its class {unknown[0]!r}, only {', '.join(classes)}: "
                 "take a model that learned it, or rename the classes in domain.yaml"
             )
-        stops.append(Stop(stop.domain, stop.scale, tuple(classes.index(label) for label in full)))
+        _check_ignore(stop.domain, classes)
+        # what is first is the background, whatever it is called
+        stops.append(Stop(stop.domain, stop.scale, (0, *(classes.index(label) for label in full))))
     return DomainStream(stream.name, "union", classes, stream.ignore, tuple(stops))

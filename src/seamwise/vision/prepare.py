@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,6 +20,7 @@ from seamwise.errors import BadInputError, UsageError
 from seamwise.vision import images
 from seamwise.vision.domain import Sample
 from seamwise.vision.raster import Pixels
+from seamwise.vision.tiff import tiff_size
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # Rec. 601, as in Pillow, OpenCV and MATLAB
 
@@ -137,14 +140,18 @@ def resize_mask(mask: NDArray[np.uint8], scale: float, ignore: int | None = None
 
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) of an image file, from its first bytes where possible. Raises what `read_image` raises."""
-    for kind in (PngImageFile, TiffImageFile, JpegImageFile):
+    for size in (partial(_pillow_size, PngImageFile), tiff_size, partial(_pillow_size, JpegImageFile)):
         try:
-            with kind(path) as picture:
-                return picture.height, picture.width
+            return size(path)
         except Exception:  # another format, or one that only read_image knows, or a damaged file, which it explains
             continue
     height, width, _ = images.read_image(path).pixels.shape
     return height, width
+
+
+def _pillow_size(kind: Callable[[Path], ImageFile], path: Path) -> tuple[int, int]:
+    with kind(path) as picture:
+        return picture.height, picture.width
 
 
 def scaled_shape(height: int, width: int, scale: float) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from seamwise.errors import BadInputError, UsageError
 from seamwise.vision.domain import Sample
 from seamwise.vision.networks import build_network
 from seamwise.vision.networks.network import Network
-from seamwise.vision.prepare import image_size, load_image
+from seamwise.vision.prepare import prepare_image
 from seamwise.vision.sliding import predict
 from seamwise.vision.tensor_file import read_tensors, write_tensors
 
@@ -53,10 +53,10 @@ class Segmenter:
         """(K, H, W) float32 at the picture's own size. domain chooses the scale and the classes of its pictures."""
         reading = self.reading
         scale = reading.scales.get(domain or "", 1.0) if scale is None else scale
-        x = load_image(sample, reading.channels, scale, reading.window)
-        p = self.predict(x, domain)
+        image = prepare_image(sample.image, reading.channels, scale, reading.window)
+        p = self.predict(image.whole(), domain)
         if scale != 1.0:
-            p = F.interpolate(p[None], size=image_size(sample.image), mode="bilinear")[0]
+            p = F.interpolate(p[None], size=image.file_shape, mode="bilinear")[0]
         return p
 
     def predict(self, x: Tensor, domain: str | None = None) -> Tensor:

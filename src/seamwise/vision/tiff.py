@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 import warnings
 import zlib
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -21,6 +23,7 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = 0, 1, 2, 3
 _PLAIN, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 5, 8, 32946, 32773
 _INCH, _CENTIMETRE = 2, 3
+_UPRIGHT = 1
 _AT_ONCE = 1 << 20  # bytes
 _QUIET = Lock()
 
@@ -31,11 +34,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 def decode_tiff(data: bytes, max_pixels: int) -> Raster:
     """Read a TIFF at its own depth; BadInputError (without the file's name) when it is not one grey or RGB picture."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        # A preview (reduced resolution) beside the picture does no harm.
-        pages = [page for page in (each.aspage() for each in file.pages) if not page.is_reduced]
-        if len(pages) != 1:
-            raise BadInputError(f"it has {len(pages)} pages; save the one you mean as a file of its own")
-        page = pages[0]
+        page = _picture(file)
         check_size(page.imagewidth, page.imagelength, max_pixels)
         if page.is_tiled:
             check_size(page.tilewidth, page.tilelength, max_pixels)
@@ -50,6 +49,21 @@ def decode_tiff(data: bytes, max_pixels: int) -> Raster:
             inverted=page.photometric == _WHITE_IS_ZERO,
             pitch_mm=_pitch(page),
         )
+
+
+def tiff_size(path: Path) -> tuple[int, int]:
+    """(height, width) of a TIFF file's picture, from its header; whatever tifffile raises for another file."""
+    with tifffile.TiffFile(path) as file:
+        page = _picture(file)
+        return int(page.imagelength), int(page.imagewidth)
+
+
+def _picture(file: tifffile.TiffFile) -> tifffile.TiffPage:
+    # A preview (reduced resolution) beside the picture does no harm.
+    pages = [page for page in (each.aspage() for each in file.pages) if not page.is_reduced]
+    if len(pages) != 1:
+        raise BadInputError(f"it has {len(pages)} pages; save the one you mean as a file of its own")
+    return pages[0]
 
 
 def encode_tiff(pixels: Pixels, pitch_mm: float | None = None) -> bytes:
@@ -137,6 +151,7 @@ def _libtiff(page: tifffile.TiffPage, data: bytes) -> Pixels:
 
 
 def _unpacked(page: tifffile.TiffPage, data: bytes, layout: str | None = None) -> Pixels:
+    data = _as_stored(page, data)
     # Pillow warns of odd tags that do not matter here. Filters belong to the whole process, hence the lock.
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -150,6 +165,19 @@ def _unpacked(page: tifffile.TiffPage, data: bytes, layout: str | None = None) -
     if samples.shape != expected or samples.itemsize * 8 < (8 if layout else int(page.bitspersample)):
         raise BadInputError("this layout cannot be unpacked from its compression; save it uncompressed or with deflate")
     return samples
+
+
+def _as_stored(page: tifffile.TiffPage, data: bytes) -> bytes:
+    """The file with tags that let Pillow give the numbers as they are stored, neither inverted nor turned."""
+    changed = bytearray(data)
+    for name, wanted in (("PhotometricInterpretation", _BLACK_IS_ZERO), ("Orientation", _UPRIGHT)):
+        tag = page.tags.get(name)
+        plain = None if tag is None else {3: "H", 4: "I"}.get(int(tag.dtype))
+        if tag is None or plain is None:
+            continue
+        if name == "Orientation" or tag.value == _WHITE_IS_ZERO:
+            struct.pack_into(page.parent.byteorder + plain, changed, tag.valueoffset, wanted)
+    return bytes(changed)
 
 
 def _as(layout: str, tile: Any) -> Any:

@@ -131,6 +131,11 @@ class TileDataset:
             self._cached_bytes -= oldest.nbytes
         return loaded
 
+    def release(self) -> None:
+        """Lets go of the decoded images; they are opened again at need."""
+        self._cache.clear()
+        self._cached_bytes = 0
+
     def _tiles_of(self, height: int, width: int) -> int:
         height, width = scaled_shape(height, width, self.scale)
         tiles = max(1, math.ceil(height * width / self.tile**2))
