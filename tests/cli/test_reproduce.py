@@ -141,6 +141,11 @@ def test_a_page_that_is_no_text_is_named(seamwise: Command, tmp_path: Path) -> N
     (tmp_path / "quick" / "trajectories.md").write_bytes("焊缝".encode("gbk"))
     answer = seamwise("reproduce", "trajectories", "--quick", "--work", tmp_path)
     assert (answer.code, "trajectories.md: not UTF-8" in answer.err) == (3, True)
+    lost = "<!-- made by the command: begin -->\nmine"
+    (tmp_path / "quick" / "trajectories.md").write_text(lost)
+    answer = seamwise("reproduce", "trajectories", "--quick", "--work", tmp_path)
+    assert (answer.code, "its mark" in answer.err) == (3, True)
+    assert (tmp_path / "quick" / "trajectories.md").read_text() == lost
 
 
 def test_values_of_the_wrong_kind_are_named_whatever_they_are(seamwise: Command, tmp_path: Path) -> None:

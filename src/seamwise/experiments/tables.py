@@ -71,6 +71,8 @@ def renew_page(path: Path, title: str, parts: Sequence[str]) -> None:
         old = path.read_text(encoding="utf-8") if path.exists() else f"# {title}\n\n{START}{END}\n"
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path}: not UTF-8; save it as UTF-8, or delete it and it is made anew") from error
+    if START in old and END not in old:
+        raise BadInputError(f"{path}: its mark {END} is gone; put it back where the made part ends, or delete the page")
     before, _, rest = old.partition(START)
     _, _, after = rest.partition(END)
     atomic_write(path, f"{before}{made}{after}".encode())
