@@ -22,8 +22,7 @@ import torch
 
 from seamwise.app.annotations import mask_file
 from seamwise.serving import load_package, mask_of
-from seamwise.vision.domain import Sample
-from seamwise.vision.prepare import load_image
+from seamwise.vision.prepare import prepare_image
 from served import DOMAIN, Service
 
 PNG, JSON = "image/png", "application/json"
@@ -103,7 +102,7 @@ def answer(pipe: Connection, packages: dict[str, Path], picture: Path) -> None:
     engines = {version: load_package(folder, version).engine for version, folder in packages.items()}
     engine = next(iter(engines.values()))
     reading = engine.reading
-    x = load_image(Sample("x", picture, None, "x"), reading.channels, reading.scales.get(DOMAIN, 1.0), reading.window)
+    x = prepare_image(picture, reading.channels, reading.scales.get(DOMAIN, 1.0), reading.window).whole()
     while task := pipe.recv():
         what, steps = task
         masks = {}

@@ -15,10 +15,15 @@ from seamwise.errors import BadInputError, UsageError
 from seamwise.vision.components import find_components
 from seamwise.vision.domain import Sample
 from seamwise.vision.images import read_image, to_float, window, write_image
-from seamwise.vision.prepare import image_size, load_image, load_mask, resize_mask
+from seamwise.vision.prepare import image_size, load_mask, prepare_image, resize_mask
 from seamwise.vision.tiles import TileDataset, mirrored
 
 DRAW = Draw((7, "order", 3))
+
+
+def load_image(sample: Sample, channels: int, scale: float = 1.0, window: bool = True) -> torch.Tensor:
+    """The network's input of the whole picture."""
+    return prepare_image(sample.image, channels, scale, window).whole()
 
 
 def save(folder: Path, name: str, pixels: NDArray, mask: NDArray | None = None) -> Sample:

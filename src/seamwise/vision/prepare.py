@@ -60,11 +60,6 @@ class PreparedImage:
         return torch.tensor(self.cut(slice(None), slice(None)))
 
 
-def load_image(sample: Sample, channels: int, scale: float = 1.0, window: bool = True) -> Tensor:
-    """A sample's whole image as a network's input: float32 (channels, H, W), see `prepare_image`."""
-    return prepare_image(sample.image, channels, scale, window).whole()
-
-
 def prepare_image(path: Path, channels: int, scale: float = 1.0, window: bool = True) -> PreparedImage:
     """Read an image and prepare it as `prepare_pixels` does. Raises BadInputError for a file that cannot be read."""
     if not scale > 0:
