@@ -25,6 +25,7 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> DomainStream:
         ({"lr": True}, "lr must be float"),
         ({"overlap": 1.0}, "overlap must be"),
         ({"channels": 0}, "channels must be"),
+        ({"channels": 4}, "channels must be"),
         ({"optimizer": "adagrad"}, "one of adam, adamw, sgd"),
         ({"schedule": "linear"}, "constant or cosine"),
         ({"clip": 0}, "clip must be above 0"),

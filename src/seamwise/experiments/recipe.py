@@ -119,7 +119,7 @@ class Recipe:
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("steps", "batch_size", "tile"), (lambda value: value >= 1, "1 or more")),
-    "channels": (lambda value: 1 <= value <= 4, "1 (grey), 3 (colour) or what the pictures have, at most 4"),
+    "channels": (lambda value: value in (1, 3), "1 (grey) or 3 (colour)"),
     "overlap": (lambda value: 0 <= value < 1, "from 0 to below 1"),
     "optimizer": (lambda value: value in get_args(OptimizerName), f"one of {', '.join(get_args(OptimizerName))}"),
     "lr": (lambda value: 0 < value < math.inf, "above 0"),
