@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
 from seamwise.app import keys
-from seamwise.app.actor import Actor
+from seamwise.app.actor import SYSTEM, Actor
 from seamwise.app.app import App
 from seamwise.settings import Settings
+from seamwise.storage.columns import utc_now
 from seamwise.storage.faults import UnavailableError
 from seamwise.storage.tables import Role
 from seamwise.web import access, limits_http
@@ -83,6 +85,23 @@ def test_while_the_database_is_away_keys_seen_lately_open_the_door(
     assert (unseen.status_code, unseen.headers["retry-after"]) == (503, "5")
     database.clock += access.REMEMBERED_S + 1
     assert api.get("/domains").status_code == 503
+
+
+def test_a_revoked_or_expired_key_stays_out_while_the_database_is_away(
+    api: Caller, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Away(monkeypatch)
+    revoked = keys.create_key(app, SYSTEM, keys.NewKey(name="revoked", role=Role.VIEWER))
+    expiring = keys.create_key(app, SYSTEM, keys.NewKey(name="expiring", role=Role.VIEWER, days=1))
+    callers = [Caller(api.web, made.token) for made in (revoked, expiring)]
+    assert [caller.get("/domains").status_code for caller in callers] == [200, 200]
+    keys.revoke_key(app, SYSTEM, revoked.key.id)
+    assert callers[0].get("/domains").status_code == 401
+    database.away = True
+    assert [caller.get("/domains").status_code for caller in callers] == [503, 200]
+    tomorrow = utc_now() + timedelta(days=1, seconds=1)
+    monkeypatch.setattr(access, "utc_now", lambda: tomorrow)
+    assert callers[1].get("/domains").status_code == 503
 
 
 def test_each_key_has_a_rate_of_its_own(app: App, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from seamwise.errors import RefusedError
 from seamwise.storage.tables import Role
@@ -12,11 +13,15 @@ _ORDER = tuple(Role)
 
 @dataclass(frozen=True)
 class Actor:
-    """Who asks. name: such as `key/3` or `worker/host-12`, as the audit keeps it. request_id: of the HTTP request."""
+    """Who asks. name: such as `key/3` or `worker/host-12`, as the audit keeps it. request_id: of the HTTP request.
+
+    expires_at: when the key ends by itself; None: never.
+    """
 
     name: str
     role: Role
     request_id: str | None = None
+    expires_at: datetime | None = None
 
 
 # What the platform does on its own account: its workers, its triggers.

@@ -96,7 +96,7 @@ def actor_of(app: App, token: str, request_id: str | None = None) -> Actor | Non
         key = session.scalar(select(Key).where(Key.hash == hash_of(token)))
     if key is None or not _works(key, utc_now()):
         return None
-    return Actor(f"key/{key.id}", key.role, request_id)
+    return Actor(f"key/{key.id}", key.role, request_id, key.expires_at)
 
 
 def require_key(session: Session, actor: Actor) -> None:

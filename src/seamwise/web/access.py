@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from threading import Lock
 
 from starlette.concurrency import run_in_threadpool
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from seamwise.app.actor import Actor
 from seamwise.app.app import App
 from seamwise.app.keys import actor_of, hash_of
+from seamwise.storage.columns import utc_now
 from seamwise.storage.faults import UnavailableError
 from seamwise.web.problems import RETRY_AFTER_S, ProblemResponse
 from seamwise.web.rates import Rates
@@ -68,12 +70,15 @@ class Guard:
             actor = actor_of(self.platform, token, request_id)
         except UnavailableError:
             return self._remembered(token, request_id)
-        if actor is not None:
-            self._remember(token, actor)
+        self._remember(token, actor)
         return actor
 
-    def _remember(self, token: str, actor: Actor) -> None:
+    def _remember(self, token: str, actor: Actor | None) -> None:
+        """Keeps whom a key let in; one that was refused is forgotten."""
         with self._lock:
+            if actor is None:
+                self._seen.pop(hash_of(token), None)
+                return
             if len(self._seen) >= _MOST:
                 self._seen.clear()
             self._seen[hash_of(token)] = (actor, time.monotonic())
@@ -84,4 +89,6 @@ class Guard:
             actor, seen = self._seen.get(hash_of(token), (None, 0.0))
         if actor is None or time.monotonic() - seen > REMEMBERED_S:
             raise
-        return Actor(actor.name, actor.role, request_id)
+        if actor.expires_at is not None and actor.expires_at <= utc_now():
+            raise
+        return replace(actor, request_id=request_id)
