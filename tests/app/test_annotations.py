@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from seamwise.app import annotations
 from seamwise.app.actor import Actor, ForbiddenError
 from seamwise.app.annotations import annotate, list_annotations, newest_trusted, read_mask_file
 from seamwise.app.app import App
 from seamwise.app.files import fetch_bytes
-from seamwise.app.images import ImageAbout, receive
+from seamwise.app.images import ImageAbout, assign_image, receive
 from seamwise.errors import BadInputError, NotFoundError, RefusedError
-from seamwise.storage.database import reading, writing
+from seamwise.storage.database import reading
 from seamwise.storage.tables import Image, Origin, Role
 from seamwise.vision.png import encode_png
 from tests.app.pictures import INSPECTOR, ids, make_domain, mask, picture, traces
@@ -87,15 +89,21 @@ def test_others_may_look_only(app: App, image: Image) -> None:
         read_mask_file(app, viewer, image.id, 1)
 
 
-def test_an_annotation_takes_part_in_anothers_transaction(app: App, image: Image) -> None:
-    def fails() -> None:
-        with writing(app.database) as session:
-            annotate(app, INSPECTOR, image.id, mask(), None, Origin.ACCEPTED, session=session)
-            raise ZeroDivisionError
+def test_a_mask_checked_against_one_domain_is_not_kept_for_another(
+    app: App, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody sorts the image elsewhere between the look at the mask and the writing."""
+    make_domain(app, "plain", ("background", "defect"))
+    look = annotations.claim_in
 
-    with pytest.raises(ZeroDivisionError):
-        fails()
+    def and_then_assigned(*arguments: Any) -> annotations.Claim:
+        claim = look(*arguments)
+        assign_image(app, INSPECTOR, image.id, "plain")
+        return claim
+
+    monkeypatch.setattr(annotations, "claim_in", and_then_assigned)
+    keys = sorted(found.key for found in app.objects.listed())
+    with pytest.raises(RefusedError, match="into another domain meanwhile"):
+        annotate(app, INSPECTOR, image.id, mask(), None, Origin.DRAWN)
     assert list_annotations(app, INSPECTOR, image.id).items == ()
-    with writing(app.database) as session:
-        annotate(app, INSPECTOR, image.id, mask(), None, Origin.ACCEPTED, session=session)
-    assert len(list_annotations(app, INSPECTOR, image.id).items) == 1
+    assert sorted(found.key for found in app.objects.listed()) == keys

@@ -49,6 +49,7 @@ from tests.contract.rows import add_job
 from tests.serving.tiny import CLASSES
 
 SHAPE = (24, 24)
+WRONG = NewReview(label="crack", domain="nowhere")
 
 
 @pytest.fixture
@@ -168,6 +169,19 @@ def test_an_unassigned_picture_is_sorted_by_its_review(app: App, server: Server,
     review_prediction(app, INSPECTOR, answer.id or 0, NewReview(accept=True, domain="steel"))
     with reading(app.database) as session:
         assert session.get_one(Image, answer.image).domain_id == 1
+
+
+def test_a_refused_review_sorts_nothing(app: App, server: Server, tmp_path: Path) -> None:
+    make_domain(app, "pipes", ("background", "slag"))
+    answer = predicted(app, server, tmp_path, domain=None)
+    for spec, kind in ((NewReview(label="crack", domain="pipes"), BadInputError), (WRONG, NotFoundError)):
+        with pytest.raises(kind):
+            review_prediction(app, INSPECTOR, answer.id or 0, spec)
+    with pytest.raises(RefusedError, match="domain pipes shows"):
+        review_prediction(app, INSPECTOR, answer.id or 0, NewReview(accept=True, domain="pipes"))
+    with reading(app.database) as session:
+        assert session.get_one(Image, answer.image).domain_id is None
+        assert session.scalar(select(AuditEvent).where(AuditEvent.action == "image.assign")) is None
 
 
 def test_what_cannot_be_reviewed(app: App, server: Server, tmp_path: Path) -> None:

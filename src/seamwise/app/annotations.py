@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from seamwise.app.actor import Actor, require
 from seamwise.app.app import App
+from seamwise.app.domains import find_domain
 from seamwise.app.files import Shelf, as_file, shelf
 from seamwise.app.images import find_image
 from seamwise.app.pictures import PictureLimits, look_at_mask
@@ -29,9 +30,10 @@ TRUSTED = (Origin.ACCEPTED, Origin.DRAWN)
 
 @dataclass(frozen=True)
 class Claim:
-    """What somebody says an image shows, checked: a mask whose bytes were put, or a label."""
+    """What somebody says an image of a domain shows, checked: a mask whose bytes were put, or a label."""
 
     image_id: int
+    domain_id: int
     mask: Stored | None
     label: str | None
 
@@ -44,40 +46,43 @@ def annotate(
     label: str | None,
     origin: Origin,
     model_id: int | None = None,
-    *,
-    session: Session | None = None,
 ) -> Annotation:
     """Says what an image shows: a mask file (PNG or TIFF of class ids), or one class name for all of it.
 
-    session: a writing transaction to take part in; without it there is one of its own. Raises BadInputError (413, 415)
-    for a mask of another size or with ids that are no class, RefusedError for an image without a domain.
+    Raises BadInputError (413, 415) for a mask of another size or with ids that are no class, RefusedError for an image
+    without a domain, or sorted into another one while the mask was looked at.
     """
     require(actor, Role.INSPECTOR)
     with shelf(app) as objects:
-        if session is not None:
-            return add_annotation(
-                session, objects, actor, claim_in(session, app, objects, image_id, mask, label), origin, model_id
-            )
-        with reading(app.database) as looking:
-            claim = claim_in(looking, app, objects, image_id, mask, label)
-        with writing(app.database) as own:
-            return add_annotation(own, objects, actor, claim, origin, model_id)
+        with reading(app.database) as session:
+            claim = claim_in(session, app, objects, image_id, mask, label)
+        with writing(app.database) as session:
+            return add_annotation(session, objects, actor, claim, origin, model_id)
 
 
-def claim_in(session: Session, app: App, objects: Shelf, image_id: int, mask: bytes | None, label: str | None) -> Claim:
-    """Checks a mask or label against an image and its domain, and puts the mask."""
+def claim_in(
+    session: Session,
+    app: App,
+    objects: Shelf,
+    image_id: int,
+    mask: bytes | None,
+    label: str | None,
+    wished: str | None = None,
+) -> Claim:
+    """Checks a mask or label against an image and its domain, and puts the mask.
+
+    wished: the domain that the image will be assigned to, within the transaction that adds the claim.
+    """
     if (mask is None) == (label is None):
         raise BadInputError(f"image {image_id}: give a mask or a label, one of them")
     image = find_image(session, image_id)
-    if image.domain_id is None:
-        raise RefusedError(f"image {image_id}: it has no domain, whose classes a mask could name; assign it first")
-    domain = session.get_one(Domain, image.domain_id)
+    domain = domain_in(session, image, wished)
     if mask is None:
         if label not in domain.classes:
             raise BadInputError(
                 f"label {str(label)[:64]!r}: {domain.name} has no such class; it has {', '.join(domain.classes)}"
             )
-        return Claim(image_id, None, label)
+        return Claim(image_id, domain.id, None, label)
     with as_file(mask) as path:
         ids = look_at_mask(
             path,
@@ -87,7 +92,16 @@ def claim_in(session: Session, app: App, objects: Shelf, image_id: int, mask: by
             domain.ignore,
             (image.height, image.width),
         )
-    return Claim(image_id, objects.put([mask_file(ids)]), None)
+    return Claim(image_id, domain.id, objects.put([mask_file(ids)]), None)
+
+
+def domain_in(session: Session, image: Image, wished: str | None = None) -> Domain:
+    """The domain whose classes a claim on an image names: the one wished, else the image's own."""
+    if wished is not None:
+        return find_domain(session, wished)
+    if image.domain_id is None:
+        raise RefusedError(f"image {image.id}: it has no domain, whose classes a mask could name; assign it first")
+    return session.get_one(Domain, image.domain_id)
 
 
 def mask_file(ids: NDArray[np.uint8]) -> bytes:
@@ -107,8 +121,9 @@ def add_annotation(
 ) -> Annotation:
     """Adds a checked claim to an image's history, within a transaction. audited: as for `images.add_image`."""
     # Two at once number themselves one after the other: the second waits for the image's row.
-    session.execute(select(Image.id).where(Image.id == claim.image_id).with_for_update())
-    find_image(session, claim.image_id)
+    image = find_image(session, claim.image_id, lock=True)
+    if image.domain_id != claim.domain_id:
+        raise RefusedError(f"image {image.id}: it was sorted into another domain meanwhile; look at it, and try again")
     if claim.mask is not None:
         objects.commit(session, claim.mask)
     last = session.scalar(select(func.max(Annotation.number)).where(Annotation.image_id == claim.image_id)) or 0

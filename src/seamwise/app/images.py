@@ -147,17 +147,21 @@ def assign_image(app: App, actor: Actor, image_id: int, domain: str) -> Image:
     """Sorts an image into a domain. RefusedError once a snapshot holds it or annotations name another's classes."""
     require(actor, Role.INSPECTOR)
     with writing(app.database) as session:
-        image = find_image(session, image_id)
-        found = find_domain(session, domain)
-        if image.domain_id == found.id:
-            return image
-        take_turns(session, found)
-        if image.domain_id is not None:
-            _refuse_if_used(session, image, found)
-        _place(session, image, found, None)
-        image.guessed = {key: value for key, value in (image.guessed or {}).items() if key != "domain"} or None
-        record(session, actor.name, "image.assign", f"image/{image.id}", {"domain": domain}, actor.request_id)
+        return assign_within(session, actor, image_id, domain)
+
+
+def assign_within(session: Session, actor: Actor, image_id: int, domain: str) -> Image:
+    """The same within a transaction."""
+    found = take_turns(session, find_domain(session, domain))
+    image = find_image(session, image_id, lock=True)
+    if image.domain_id == found.id:
         return image
+    if image.domain_id is not None:
+        _refuse_if_used(session, image, found)
+    _place(session, image, found, None)
+    image.guessed = {key: value for key, value in (image.guessed or {}).items() if key != "domain"} or None
+    record(session, actor.name, "image.assign", f"image/{image.id}", {"domain": domain}, actor.request_id)
+    return image
 
 
 def _place(session: Session, image: Image, domain: Domain, wished: Side | None) -> None:
@@ -227,9 +231,11 @@ def get_image(app: App, actor: Actor, image_id: int) -> Image:
         return find_image(session, image_id, deleted=True)
 
 
-def find_image(session: Session, image_id: int, deleted: bool = False) -> Image:
-    """The image of a number, within a transaction. deleted: a tombstone will do. NotFoundError when there is none."""
-    image = session.get(Image, image_id) if 0 < image_id <= LARGEST_ID else None
+def find_image(session: Session, image_id: int, deleted: bool = False, lock: bool = False) -> Image:
+    """The image of a number, within a transaction. deleted: a tombstone will do. lock: nobody else changes it until the
+    end. NotFoundError when there is none."""
+    known = 0 < image_id <= LARGEST_ID
+    image = session.get(Image, image_id, populate_existing=lock, with_for_update=lock or None) if known else None
     if image is None or (image.deleted_at is not None and not deleted):
         raise NotFoundError(f"image {image_id}: " + ("it was deleted" if image else "there is none of this number"))
     return image

@@ -169,7 +169,7 @@ def commit_set(
                     image = add_image(session, objects, actor, arrival, audited=False)
                     tally.count(image, one.sha256 not in known, one.item.side, domain)
                     if mask is not None and _is_news(session, image, mask, domain):
-                        claim = Claim(image.id, mask, None)
+                        claim = Claim(image.id, domain.id, mask, None)
                         add_annotation(session, objects, actor, claim, Origin.DRAWN, audited=False)
                         tally.masks += 1
         kept += len(batch)

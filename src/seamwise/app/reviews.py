@@ -7,10 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from seamwise.app.actor import Actor, require
-from seamwise.app.annotations import add_annotation, claim_in, mask_file
+from seamwise.app.annotations import add_annotation, claim_in, domain_in, mask_file
 from seamwise.app.app import App
 from seamwise.app.files import as_file, fetch_bytes, shelf
-from seamwise.app.images import assign_image, find_image
+from seamwise.app.images import assign_within, find_image
 from seamwise.app.models import find_model, name_of
 from seamwise.app.plans import ids_in_line
 from seamwise.app.predictions import find_prediction
@@ -49,14 +49,14 @@ def review_prediction(app: App, actor: Actor, prediction_id: int, spec: NewRevie
         prediction = find_prediction(session, prediction_id)
     if prediction.image_id is None:
         raise RefusedError(f"prediction {prediction_id}: its picture was not kept; upload it, and annotate it there")
-    if spec.domain is not None:
-        assign_image(app, actor, prediction.image_id, spec.domain)
     origin = Origin.ACCEPTED if spec.accept else Origin.DRAWN
     with shelf(app) as objects:
         with reading(app.database) as session:
-            said = accepted_mask(app, session, prediction) if spec.accept else mask
-            claim = claim_in(session, app, objects, prediction.image_id, said, spec.label)
+            said = accepted_mask(app, session, prediction, spec.domain) if spec.accept else mask
+            claim = claim_in(session, app, objects, prediction.image_id, said, spec.label, spec.domain)
         with writing(app.database) as session:
+            if spec.domain is not None:
+                assign_within(session, actor, prediction.image_id, spec.domain)
             model_id = prediction.model_id if spec.accept else None
             annotation = add_annotation(session, objects, actor, claim, origin, model_id)
             review = Review(
@@ -85,15 +85,14 @@ def list_reviews(
         return page(session, rows, Review.id, cursor=cursor, limit=limit)
 
 
-def accepted_mask(app: App, session: Session, prediction: Prediction) -> bytes:
-    """The prediction's mask in its domain's class ids: those of the version's line may be others."""
-    image = find_image(session, prediction.image_id or 0)
+def accepted_mask(app: App, session: Session, prediction: Prediction, wished: str | None = None) -> bytes:
+    """The prediction's mask in its domain's class ids: those of the version's line may be others. wished: the domain
+    that its image will be assigned to."""
+    domain = domain_in(session, find_image(session, prediction.image_id or 0), wished)
     version = find_model(session, prediction.model_id)
-    if image.domain_id is None:
-        raise RefusedError(f"image {image.id}: it has no domain, whose classes a mask could name; say which")
     if prediction.mask_sha256 is None:
         raise RefusedError(f"prediction {prediction.id}: its mask was deleted; draw one")
-    table = _to_domain(version, session.get_one(Domain, image.domain_id))
+    table = _to_domain(version, domain)
     data = fetch_bytes(app, prediction.mask_sha256)
     with as_file(data) as path:
         ids = read_mask(path, len(table))
