@@ -25,14 +25,24 @@ def test_a_line_without_a_version_has_no_table(app: App) -> None:
         forgetting_table(app, SYSTEM, "welds")
 
 
-def test_forgetting_is_that_of_the_literature() -> None:
-    R = [[0.8, None, None], [0.6, 0.7, None], [0.65, 0.4, 0.9]]
-    found = forgotten(R)
-    assert found == (pytest.approx(0.15), pytest.approx(0.3), None)
-    assert sum(value for value in found if value is not None) / 2 == pytest.approx(metrics.forgetting(R))
+@pytest.mark.parametrize(
+    "R",
+    [
+        [[0.8, None, None], [0.6, 0.7, None], [0.65, 0.4, 0.9]],
+        [[0.8, 0.1, 0.1], [0.6, 0.7, 0.2], [0.55, 0.6, 0.8]],  # evaluated on domains not learned yet, too
+        [[0.5, 0.1], [0.5, 0.6]],
+        [[0.9, 0.1], [0.2, 0.6]],
+    ],
+)
+def test_forgetting_is_that_of_the_literature(R: list[list[float | None]]) -> None:
+    found = forgotten(R, range(len(R)))
+    assert found[-1] is None
+    known = [value for value in found if value is not None]
+    assert sum(known) / len(known) == pytest.approx(metrics.forgetting(R))
 
 
 def test_a_domain_learned_twice_counts_from_its_best() -> None:
-    assert forgotten([[0.5, None], [0.4, 0.7], [0.9, 0.6], [0.8, 0.5]]) == (pytest.approx(0.1), pytest.approx(0.2))
-    assert forgotten([[0.5, None]]) == (None, None)
-    assert forgotten([[0.5], [None]]) == (None,)
+    R = [[0.5, None], [0.4, 0.7], [0.9, 0.6], [0.8, 0.5]]
+    assert forgotten(R, (0, 1)) == (pytest.approx(0.1), pytest.approx(0.2))
+    assert forgotten([[0.5, None]], (0, 0)) == (None, None)
+    assert forgotten([[0.5], [None]], (0,)) == (None,)

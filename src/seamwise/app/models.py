@@ -125,7 +125,8 @@ class ForgettingTable:
     """The R matrix of a version's ancestry, oldest first.
 
     average: mean of the last row over the domains learned so far. forgetting: by domain, its best score before the last
-    round minus its last one (Chaudhry et al. 2018), None where that cannot be told; mean_forgetting: over those known.
+    round minus its last one (Chaudhry et al. 2018), None for one that was new in it or where that cannot be told;
+    mean_forgetting: over those known.
     """
 
     line: str
@@ -150,7 +151,8 @@ def forgetting_table(app: App, actor: Actor, line: str) -> ForgettingTable:
     rows = tuple(
         TableRow(name_of(v), v.spec["domain"], tuple((v.r_row or {}).get(name) for name in domains)) for v in versions
     )
-    forgetting = forgotten([row.scores for row in rows])
+    first = {row.learned: place for place, row in reversed(list(enumerate(rows)))}
+    forgetting = forgotten([row.scores for row in rows], [first.get(name, 0) for name in domains])
     return ForgettingTable(line, domains, rows, _mean(rows[-1].scores), forgetting, _mean(forgetting))
 
 
@@ -162,14 +164,18 @@ def ancestry(session: Session, version: ModelVersion) -> list[ModelVersion]:
     return found[::-1]
 
 
-def forgotten(R: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
-    """By domain: its best score before the last row minus the one there; None where one of them is not known."""
+def forgotten(R: Sequence[Sequence[float | None]], learned_at: Sequence[int]) -> tuple[float | None, ...]:
+    """By domain: its best score before the last row minus the one there; None where one of them is not known.
 
-    def lost(scores: tuple[float | None, ...]) -> float | None:
+    learned_at: the row after which each domain was first learned; one that is new in the last row has nothing to forget
+    yet, whatever it scored before.
+    """
+
+    def lost(scores: tuple[float | None, ...], row: int) -> float | None:
         before = [score for score in scores[:-1] if score is not None]
-        return max(before) - scores[-1] if before and scores[-1] is not None else None
+        return max(before) - scores[-1] if row < len(R) - 1 and before and scores[-1] is not None else None
 
-    return tuple(lost(column) for column in zip(*R, strict=True))
+    return tuple(lost(column, row) for column, row in zip(zip(*R, strict=True), learned_at, strict=True))
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
