@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 
 from seamwise.app import live, predictions, reviews, triggers
 from seamwise.app.actor import SYSTEM, Actor, ForbiddenError
-from seamwise.app.annotations import read_mask_file
+from seamwise.app.annotations import annotate, read_mask_file
 from seamwise.app.app import App
 from seamwise.app.files import fetch_bytes
 from seamwise.app.predictions import Answer, PredictionAbout, Predictor
@@ -235,12 +235,36 @@ def test_what_a_round_has_learned_waits_no_more(app: App, server: Server, tmp_pa
     assert waiting() == 1
 
 
+def test_the_last_word_on_an_image_is_what_waits(app: App, server: Server, tmp_path: Path) -> None:
+    app = settled(app, trigger_reviews=0)
+
+    def waiting() -> int:
+        with reading(app.database) as session:
+            return sum(found.images for found in triggers.count_waiting(session, "welds").values())
+
+    reviewed(app, server, tmp_path, 2)
+    for seed in range(2):  # corrected, before a round takes up the corrections
+        answer = predicted(app, server, tmp_path, seed)
+        review_prediction(app, INSPECTOR, answer.id or 0, NewReview(), mask(seed + 5, 3, SHAPE))
+    assert waiting() == 2
+    with writing(app.database) as session:
+        taken = freeze(session, kind=SnapshotKind.TRAINING, domain_ids=[1], actor="test")
+        session.add(
+            Round(line="welds", number=1, state=RoundState.FINISHED, cause={}, snapshot_id=taken.id, created_by="t")
+        )
+    assert waiting() == 0
+    annotate(app, INSPECTOR, answer.image or 0, mask(9, 3, SHAPE), None, Origin.DRAWN)  # not by a review, but news
+    assert waiting() == 1
+    review_prediction(app, INSPECTOR, answer.id or 0, NewReview(label="crack"))  # which pixels it does not tell
+    assert waiting() == 0
+
+
 def test_each_domain_waits_for_itself(app: App, server: Server, tmp_path: Path) -> None:
     make_domain(app, "pipes", CLASSES)
     app = settled(app, trigger_reviews=2)
     reviewed(app, server, tmp_path, 3)  # two of them ask for a round
     answer = predicted(app, server, tmp_path, 7, domain="pipes")
-    review_prediction(app, INSPECTOR, answer.id or 0, NewReview(label="crack"))
+    review_prediction(app, INSPECTOR, answer.id or 0, NewReview(label="background"))
     with reading(app.database) as session:
         found = triggers.count_waiting(session, "welds")
         assert {name: (each.images, each.last) for name, each in found.items()} == {"steel": (1, 3), "pipes": (1, 4)}
@@ -286,6 +310,7 @@ def test_nothing_is_asked_while_nothing_serves(app: App, server: Server, tmp_pat
 def test_the_policy_starts_rounds_and_tries_again(app: App, server: Server, tmp_path: Path) -> None:
     app = settled(app, trigger_reviews=2, trigger_policy="start")
     reviewed(app, server, tmp_path, 2)
+    triggers.look_at_all(app)
     (row,) = rounds(app)
     assert row.state is RoundState.PROPOSED  # the version has no state to go on from
     with writing(app.database) as session:
@@ -312,6 +337,19 @@ def test_while_a_training_holds_the_line_none_is_planned(
     triggers.look_at_all(app)
     (row,) = rounds(app)
     assert row.state is RoundState.PROPOSED
+
+
+def test_while_there_is_nothing_to_learn_none_is_planned(
+    app: App, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drift asks for a round before anybody labelled what has changed."""
+    app = settled(app, trigger_policy="start")
+    with writing(app.database) as session:
+        version = session.get_one(ModelVersion, 1)
+        version.state_sha256 = version.weights_sha256
+    monkeypatch.setattr(triggers, "start_training", None)
+    assert triggers.ask(app, "welds", "steel", {"kind": "drift"}).state is RoundState.PROPOSED
+    triggers.look_at_all(app)
 
 
 def recipe() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from seamwise.app.actor import Actor, require
 from seamwise.app.aliases import PRODUCTION
 from seamwise.app.app import App
 from seamwise.app.domains import find_domain
+from seamwise.app.entries import labelled
 from seamwise.app.models import ancestry, find_version, name_of
 from seamwise.app.plans import NewTraining, Plan, settle_line, settle_strategy
 from seamwise.app.qualification import current_sets, freeze_set
@@ -119,10 +120,21 @@ def _parent(session: Session, spec: NewTraining) -> ModelVersion | None:
     return parent
 
 
+def has_news(session: Session, spec: NewTraining) -> bool:
+    """Whether an online training would find anything to learn."""
+    domain = find_domain(session, spec.domain)
+    learned = _learned(session, _parent(session, spec))
+    return next(labelled(session, {domain.id: domain}, Side.TRAIN, learned), None) is not None
+
+
+def _learned(session: Session, parent: ModelVersion | None) -> list[int]:
+    """The snapshots that a version and its ancestors learned."""
+    return [v.snapshot_id for v in ancestry(session, parent) if v.snapshot_id] if parent else []
+
+
 def _frozen(session: Session, actor: Actor, spec: NewTraining, domain: Domain, parent: ModelVersion | None) -> Snapshot:
     """What is learned: the domain's labelled images, or those labelled since any ancestor's training."""
-    learned = [v.snapshot_id for v in ancestry(session, parent) if v.snapshot_id] if parent else []
-    since = learned if spec.mode == "online" else None
+    since = _learned(session, parent) if spec.mode == "online" else None
     snapshot = freeze(
         session, kind=SnapshotKind.TRAINING, domain_ids=[domain.id], actor=actor.name, only_new_since=since
     )

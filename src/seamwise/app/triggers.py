@@ -8,14 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import case, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from seamwise.app.actor import SYSTEM
 from seamwise.app.aliases import PRODUCTION
+from seamwise.app.annotations import TRUSTED
 from seamwise.app.app import App
 from seamwise.app.plans import NewTraining
 from seamwise.app.rounds import propose
-from seamwise.app.trainings import start_training
+from seamwise.app.trainings import has_news, start_training
 from seamwise.errors import SeamwiseError
 from seamwise.settings import Settings
 from seamwise.storage.columns import utc_now
@@ -128,31 +129,40 @@ def _cause(settings: Settings, waiting: Waiting) -> dict[str, Any] | None:
 
 
 def count_waiting(session: Session, line: str, domain: str | None = None) -> dict[str, Waiting]:
-    """What was reviewed since a round of the line was asked for it, and is in none of the line's rounds.
+    """The images reviewed since a round of the line was asked for them, whose last word a training would take and none
+    of the line's rounds has.
 
     By domain, where there is anything. domain: only this one.
     """
     wanted = select(Domain) if domain is None else select(Domain).where(Domain.name == domain)
-    names = {row.id: row.name for row in session.scalars(wanted)}
+    domains = {row.id: row for row in session.scalars(wanted)}
+    names = {number: row.name for number, row in domains.items()}
     asked_at, seen = _asked(session, line)
     last_seen = {number: seen.get(name, 0) for number, name in names.items()}
     if not last_seen:
         return {}
+    last, later = aliased(Annotation), aliased(Annotation)
+    newer = select(later.id).where(later.image_id == Image.id, later.origin.in_(TRUSTED), later.number > last.number)
     taken = (
         select(SnapshotItem.image_id)
         .join(Round, Round.snapshot_id == SnapshotItem.snapshot_id)
-        .where(Round.line == line, SnapshotItem.image_id == Image.id, SnapshotItem.annotation_id == Annotation.id)
+        .where(Round.line == line, SnapshotItem.image_id == Image.id, SnapshotItem.annotation_id == last.id)
     )
+    background = case({number: row.classes[0] for number, row in domains.items()}, value=Image.domain_id)
     # One walk over the newest reviews for all domains: by domain it would be one over all of each domain's images.
     rows = session.execute(
         select(Image.domain_id, func.count(Image.id.distinct()), func.max(Review.id), func.min(Review.created_at))
         .select_from(Review)
         .join(Annotation, Annotation.id == Review.annotation_id)
         .join(Image, Image.id == Annotation.image_id)
+        .join(last, last.image_id == Image.id)
         .where(
             Review.id > min(last_seen.values()),
             Review.id > case(last_seen, value=Image.domain_id, else_=LARGEST_ID),
             Image.deleted_at.is_(None),
+            last.origin.in_(TRUSTED),
+            last.mask_sha256.is_not(None) | (last.label == background),  # as `entries.labelled` takes them
+            ~newer.exists(),
             ~taken.exists(),
         )
         .group_by(Image.domain_id)
@@ -179,12 +189,12 @@ def _asked(session: Session, line: str) -> tuple[dict[str, datetime], dict[str, 
 
 def _start(app: App, row: Round) -> None:
     """Starts a proposed round on what was reviewed since the line last learned its domain."""
-    with reading(app.database) as session:  # planning it would first freeze a whole snapshot, to no end
-        held = select(Job.id).where(Job.line == row.line, Job.state.in_(UNFINISHED))
-        if session.scalar(held.limit(1)) is not None:
-            return
     spec = NewTraining(line=row.line, domain=row.cause["domain"], mode="online", round=row.id)
     try:
+        with reading(app.database) as session:  # planning it would first freeze a whole snapshot, to no end
+            held = select(Job.id).where(Job.line == row.line, Job.state.in_(UNFINISHED))
+            if session.scalar(held.limit(1)) is not None or not has_news(session, spec):
+                return
         start_training(app, SYSTEM, spec)
-    except SeamwiseError as error:  # another training holds the line, or nothing is labelled yet: it stays proposed
+    except SeamwiseError as error:  # another training took the line, or it cannot learn this: it stays proposed
         LOG.info("round %s of line %s is not started yet: %s", row.number, row.line, error)
