@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from seamwise.errors import UsageError
 
 
 def _data_folder() -> Path:
-    # Not the working folder: `seamwise serve` and `seamwise worker` find each other from anywhere.
+    """Not the working folder: `seamwise serve` and `seamwise worker` find each other from anywhere."""
     home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(home) / "seamwise"
 
@@ -69,26 +70,26 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SEAMWISE_", frozen=True, validate_default=True)
 
-    data: Path = Field(default_factory=_data_folder)
+    data: Annotated[Path, BeforeValidator(lambda value: value or _data_folder())] = Field(default_factory=_data_folder)
     # Addresses may hold passwords: they show up in no log.
     database_url: str = Field(default="", repr=False)
     objects_url: str = Field(default="", repr=False)
     queue_url: str = Field(default="local:", repr=False)
     secret_key: SecretStr | None = Field(default=None, min_length=32)
-    lease_s: float = Field(default=60.0, gt=0)
+    lease_s: float = Field(default=60.0, gt=0, le=86_400)
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     allowed_hosts: Listed = ()
     rate_limit: str = Field(default="6000/minute", pattern=r"^([1-9]\d{0,8}/(second|minute|hour))?$")
-    patience_s: float = Field(default=600.0, gt=0)
+    patience_s: float = Field(default=600.0, gt=0, le=1e9)
     log_format: Literal["json", "text"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    max_image_mb: float = Field(default=64.0, gt=0)
+    max_image_mb: float = Field(default=64.0, gt=0, le=1e6)
     max_pixels: int = Field(default=200_000_000, gt=0)
-    max_request_mb: float = Field(default=1024.0, gt=0)
-    max_upload_gb: float = Field(default=64.0, gt=0)
+    max_request_mb: float = Field(default=1024.0, gt=0, le=1e6)
+    max_upload_gb: float = Field(default=64.0, gt=0, le=1e6)
     import_folders: Listed = ()
 
     threads: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 1) // 2), ge=1)
@@ -100,7 +101,7 @@ class Settings(BaseSettings):
     drift_images_between_false_alarms: float = Field(default=5000.0, ge=1, le=1e9)
 
     trigger_reviews: int = Field(default=20, ge=0)
-    trigger_hours: float = Field(default=0.0, ge=0)
+    trigger_hours: float = Field(default=0.0, ge=0, le=1e6)
     trigger_drift: bool = True
     trigger_policy: Literal["propose", "start"] = "propose"
     gate: FromJson = Field(default_factory=dict)
@@ -122,7 +123,7 @@ class Settings(BaseSettings):
 
     def hosts(self) -> tuple[str, ...]:
         """The names under which the service may be called; ("*",) for any."""
-        return self.allowed_hosts or (LOOPBACK if self.host in LOOPBACK else ("*",))
+        return self.allowed_hosts or ((*LOOPBACK, self.host) if _is_loopback(self.host) else ("*",))
 
     def signing_key(self) -> str:
         """The secret key; beside a SQLite database it is made on first use. UsageError where one must be set."""
@@ -134,6 +135,13 @@ class Settings(BaseSettings):
                 "`openssl rand -hex 32`"
             )
         return kept_secret(self.data / "secret.key", lambda: secrets.token_hex(32))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host in LOOPBACK
 
 
 def read_settings() -> Settings:

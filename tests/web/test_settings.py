@@ -26,8 +26,16 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names_follow_the_address() -> None:
-    assert Settings().hosts() == LOOPBACK
+    assert set(Settings().hosts()) == set(LOOPBACK)
+    assert Settings(host="127.0.0.2").hosts() == (*LOOPBACK, "127.0.0.2")
+    assert set(Settings(host="localhost").hosts()) == set(LOOPBACK)
     assert Settings(host="0.0.0.0").hosts() == ("*",)
+
+
+def test_an_empty_data_folder_is_the_default_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = read_settings().data
+    monkeypatch.setenv("SEAMWISE_DATA", "")
+    assert read_settings().data == default
 
 
 def test_embedded_is_what_lives_in_a_file() -> None:
@@ -57,6 +65,10 @@ def test_the_gate_s_thresholds_are_json(monkeypatch: pytest.MonkeyPatch) -> None
         ("GUESS_CONFIDENCE", "1.5"),
         ("DRIFT_IMAGES_BETWEEN_FALSE_ALARMS", "0"),
         ("DRIFT_IMAGES_BETWEEN_FALSE_ALARMS", "inf"),
+        ("MAX_IMAGE_MB", "inf"),
+        ("MAX_REQUEST_MB", "nan"),
+        ("TRIGGER_HOURS", "inf"),
+        ("LEASE_S", "inf"),
     ],
 )
 def test_what_cannot_be_meant_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
