@@ -123,6 +123,15 @@ def test_the_pitch_is_read_from_the_file(predictor: Predictor, tmp_path: Path) -
     assert answer.summary["pitch_mm"] == pytest.approx(0.25)
 
 
+def test_a_picture_of_a_domain_made_just_now_is_known(predictor: Predictor, app: App, tmp_path: Path) -> None:
+    """The domains that are remembered lack it."""
+    asked(predictor, tmp_path, film(1, 60))
+    make_domain(app, "fresh", CLASSES)
+    receive(app, INSPECTOR, film(7, 60), ImageAbout(domain="fresh"))
+    said = asked(predictor, tmp_path, film(7, 60)).summary["domain"]
+    assert (said["name"], said["how"]) == ("fresh", "known")
+
+
 def test_domains_are_guessed_and_strangers_wait(predictor: Predictor, app: App, tmp_path: Path) -> None:
     fill(app, "dark", 60)
     fill(app, "light", 190)

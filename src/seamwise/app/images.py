@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -20,7 +19,7 @@ from seamwise.app.domains import find_domain
 from seamwise.app.files import Shelf, as_file, fetch, shelf
 from seamwise.app.limits import TooLargeError
 from seamwise.app.pictures import SUFFIXES, Looked, PictureLimits, format_of, look
-from seamwise.app.spec import Name, Spec, Text
+from seamwise.app.spec import Moment, Name, Spec, Text
 from seamwise.app.splits import choose_side, take_turns
 from seamwise.errors import NotFoundError, RefusedError
 from seamwise.storage.audit import record
@@ -45,7 +44,7 @@ class ImageAbout(Spec):
     pitch_mm: Annotated[float, Field(gt=0, le=100)] | None = None
     weld: Text | None = None
     part: Text | None = None
-    captured_at: AwareDatetime | None = None
+    captured_at: Moment | None = None
     guessed: dict[str, Any] | None = None
     side: Side | None = None
 
@@ -118,7 +117,7 @@ def add_image(session: Session, objects: Shelf, actor: Actor, arrival: Arrival, 
         weld=about.weld,
         part=about.part,
         guessed=about.guessed,
-        captured_at=about.captured_at and about.captured_at.astimezone(UTC),
+        captured_at=about.captured_at,
         received_by=actor.name,
     )
     new = _insert(session, image)

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Semaphore
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -21,7 +21,7 @@ from seamwise.app.files import chunks_of, fetch_bytes, shelf
 from seamwise.app.guessing import Guesser, Known, Sorted, keep_features
 from seamwise.app.images import Arrival, ImageAbout, add_image
 from seamwise.app.models import find_model, name_of
-from seamwise.app.spec import Name, Spec, Text
+from seamwise.app.spec import Moment, Name, Spec, Text
 from seamwise.errors import NotFoundError
 from seamwise.serving import NotServingError, Server
 from seamwise.settings import Settings
@@ -41,7 +41,7 @@ class PredictionAbout(Spec):
     modality: Text | None = None
     pitch_mm: Annotated[float, Field(gt=0, le=100)] | None = None
     weld: Text | None = None
-    captured_at: AwareDatetime | None = None
+    captured_at: Moment | None = None
     filename: Annotated[str, Field(max_length=1000)] | None = None
 
 
@@ -104,21 +104,22 @@ class Predictor:
 
     def _sort(self, shown: Shown, about: PredictionAbout) -> tuple[Sorted, Known | None]:
         """The picture's domain: the one told, else the one under which it is known, else a guess."""
-        atlas = self.guesser.atlas(about.domain)
         if about.domain is not None:
-            return Sorted(about.domain, "told"), atlas.find(about.domain)
-        if known := atlas.domains.get(self._known(shown.sha256)):
+            return Sorted(about.domain, "told"), self.guesser.atlas(about.domain).find(about.domain)
+        name = self._known(shown.sha256)
+        atlas = self.guesser.atlas(name)
+        if name is not None and (known := atlas.domains.get(name)):
             return Sorted(known.name, "known"), known
         sort = atlas.sort(shown.features, about.modality, self.app.settings.guess_confidence)
         return sort, atlas.domains[sort.name] if sort.name else None
 
-    def _known(self, sha256: str) -> str:
+    def _known(self, sha256: str) -> str | None:
         rows = select(Domain.name).join(Image, Image.domain_id == Domain.id).where(Image.sha256 == sha256)
         try:
             with reading(self.app.database) as session:
-                return session.scalar(rows) or ""
+                return session.scalar(rows)
         except UnavailableError:
-            return ""
+            return None
 
 
 @dataclass(frozen=True)

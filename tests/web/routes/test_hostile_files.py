@@ -150,6 +150,7 @@ def test_form_fields_of_the_wrong_kind(api: Caller, app: App) -> None:
         {"weld": "w" * 501},
         {"captured_at": "yesterday"},
         {"captured_at": "2026-01-01T00:00:00"},
+        {"captured_at": "0001-01-01T00:00:00+14:00"},  # before the first year in UTC
         {"source": "dream"},
     ):
         refused(api.post("/domains/steel/images", files=sent, data=data), 422)

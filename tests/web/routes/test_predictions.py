@@ -89,6 +89,7 @@ def test_a_picture_is_answered_as_json_and_as_a_mask(api: Caller, tmp_path: Path
         ({"pitch_mm": "wide"}, None, 422),
         ({"captured_at": "yesterday"}, None, 422),
         ({"captured_at": "2026-01-02T03:04:05"}, None, 422),  # no zone
+        ({"captured_at": "9999-12-31T23:59:59-14:00"}, None, 422),  # after the last year in UTC
         ({"weld": "w" * 501}, None, 422),
         ({"weld": "  "}, None, 422),
         ({}, b"", 422),

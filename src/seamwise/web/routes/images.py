@@ -12,14 +12,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from seamwise.app import images
 from seamwise.app.annotations import annotate, list_annotations, read_mask_file
 from seamwise.app.app import App
 from seamwise.app.limits import WrongTypeError
 from seamwise.app.pictures import MEDIA_TYPES
-from seamwise.app.spec import Text
+from seamwise.app.spec import Moment, Text
 from seamwise.storage.rows import Page
 from seamwise.storage.tables import Annotation, Image, Origin, Side, Source
 from seamwise.web.asking import ActorOf, AppOf, Cursor, Limit
@@ -89,7 +88,7 @@ def upload(
     part: Annotated[Text | None, Form()] = None,
     modality: Annotated[Text | None, Form()] = None,
     pitch_mm: Annotated[float | None, Form(gt=0, le=100, allow_inf_nan=False)] = None,
-    captured_at: Annotated[AwareDatetime | None, Form()] = None,
+    captured_at: Annotated[Moment | None, Form()] = None,
 ) -> Any:
     """Takes pictures into a domain, all or none; a known one gives its known row. The other fields are for all."""
     told: dict[str, Any] = {"source": source, "weld": weld, "part": part, "modality": modality}

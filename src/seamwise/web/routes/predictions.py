@@ -13,10 +13,11 @@ from typing import Annotated, Any, Literal
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, File, Form, Header, Query, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from seamwise.app import predictions, reviews
 from seamwise.app.predictions import Answer, PredictionAbout, Predictor
+from seamwise.app.spec import Moment
 from seamwise.errors import BadInputError
 from seamwise.storage.rows import LARGEST_ID
 from seamwise.web.asking import ActorOf, AppOf, Cursor, Limit
@@ -121,7 +122,7 @@ def _about(
     modality: Annotated[str | None, Form(max_length=500)] = None,
     pitch_mm: Annotated[float | None, Form(gt=0, le=100, allow_inf_nan=False)] = None,
     weld: Annotated[str | None, Form(max_length=500)] = None,
-    captured_at: Annotated[AwareDatetime | None, Form()] = None,
+    captured_at: Annotated[Moment | None, Form()] = None,
 ) -> dict[str, Any]:
     return {
         "domain": domain,
