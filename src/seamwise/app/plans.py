@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field
 
 from seamwise.app.spec import Name, Spec, Text
@@ -16,7 +15,7 @@ from seamwise.errors import RefusedError, UsageError
 from seamwise.experiments.recipe import Recipe
 from seamwise.storage.rows import LARGEST_ID
 from seamwise.storage.tables import Domain, ModelVersion
-from seamwise.vision.networks import build_network
+from seamwise.vision.networks import count_parameters
 
 Rule = Literal["same", "defect", "union"]
 MOST_PARAMETERS = 500_000_000
@@ -196,9 +195,7 @@ def _recipe(spec: NewTraining, before: LineSpec | None, classes: int) -> Recipe:
 
 
 def _check_size(recipe: Recipe, classes: int) -> None:
-    """Counts a network's parameters without making them: a wrong width must not take the service's memory."""
-    with torch.device("meta"):
-        network = build_network(recipe.network, recipe.channels, classes, **recipe.network_options)
-    count = sum(p.numel() for p in network.parameters())
+    """A wrong width must not take the service's memory."""
+    count = count_parameters(recipe.network, recipe.channels, classes, **recipe.network_options)
     if count > MOST_PARAMETERS:
         raise UsageError(f"recipe: this {recipe.network} has {count:,} parameters; at most {MOST_PARAMETERS:,}")
