@@ -236,6 +236,7 @@ def test_wrong_names_and_options_say_the_right_ones() -> None:
         {"width": 0},
         {"depth": 1.5},
         {"depth": True},
+        {"depth": 11},
         {"norm": "layer"},
         {"stem": "quarter"},
         {"dropout": 1.0},
