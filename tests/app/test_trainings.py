@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -200,7 +201,21 @@ def test_what_cannot_be_used_is_said_before_anything_begins(film: App, wished: d
             assert session.scalar(select(func.count()).select_from(table)) == 0
 
 
-@pytest.mark.parametrize("wished", [{"line": "../up"}, {"steps": 0}, {"seed": -1}, {"scale": float("nan")}, {"x": 1}])
+@pytest.mark.parametrize(
+    "wished",
+    [
+        {"line": "../up"},
+        {"steps": 0},
+        {"seed": -1},
+        {"scale": float("nan")},
+        {"x": 1},
+        {"parameters": {"c": 10**400}},
+        {"parameters": {"c": float("inf")}},
+        {"parameters": {"c": functools.reduce(lambda inner, _: [inner], range(400), 1)}},
+        {"recipe": {"loss_options": {"smooth": float("nan")}}},
+        {"recipe": {"network_options": {"width": [-(10**30)]}}},
+    ],
+)
 def test_values_out_of_range_are_no_training(wished: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         NewTraining(**{"line": "welds", "domain": "film", **wished})

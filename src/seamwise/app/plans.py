@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from seamwise.app.spec import Name, Spec, Text
+from seamwise.app.spec import Name, Options, Spec, Text
 from seamwise.continual import build_strategy
 from seamwise.continual.catalogue import protocol
 from seamwise.errors import RefusedError, UsageError
@@ -35,8 +35,8 @@ class NewTraining(Spec):
     line: Name
     domain: Name
     strategy: Text | None = None
-    parameters: dict[str, Any] | None = None
-    recipe: dict[str, Any] = Field(default_factory=dict)
+    parameters: Options | None = None
+    recipe: Options = Field(default_factory=dict)
     mode: Literal["offline", "online"] = "offline"
     steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
