@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,30 @@ def test_what_may_be_sent_again_waits_an_outage_out() -> None:
     assert len(line.asked) == 4
 
 
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_proxy_that_waits_for_the_service_is_waited_out(status: int) -> None:
+    line = Line(httpx.Response(status, text="<h1>Bad gateway</h1>"), httpx.Response(200, json=JOB))
+    assert line.calls.get("/jobs/7", records.Job).id == 7
+    assert line.waited == [0.25]
+
+
+@pytest.mark.parametrize(
+    ("after", "least", "most"),
+    [
+        ("30", 30, 30),
+        (format_datetime(datetime.now(UTC) + timedelta(minutes=30), usegmt=True), 1500, 1800),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0, 0),
+        ("soon", 0.25, 0.25),
+        ("-5", 0.25, 0.25),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", 0.25, 0.25),
+    ],
+)
+def test_the_service_says_how_long_to_wait_in_seconds_or_by_a_date(after: str, least: float, most: float) -> None:
+    line = Line(away(after), httpx.Response(200, json=JOB))
+    line.calls.get("/jobs/7", records.Job)
+    assert least <= line.waited[0] <= most
+
+
 def test_what_begins_a_job_carries_one_key_through_all_tries() -> None:
     line = Line(httpx.ReadError("broken"), away(), httpx.Response(202, json=JOB))
     assert line.calls.begin("/trainings", {"line": "main"}).id == 7
@@ -99,8 +125,8 @@ def test_a_problem_is_the_error_that_the_command_would_raise(status: int, kind: 
 
 
 def test_an_answer_that_is_no_problem_document_is_told_as_it_is() -> None:
-    line = Line(httpx.Response(502, text="<h1>Bad gateway</h1>"))
-    with pytest.raises(SeamwiseError, match="Bad gateway"):
+    line = Line(httpx.Response(500, text="<h1>Broken</h1>"))
+    with pytest.raises(SeamwiseError, match="Broken"):
         line.calls.get("/jobs/7", records.Job)
 
 

@@ -6,6 +6,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +17,7 @@ from seamwise.client.records import Job, Record
 from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError
 
 PREFIX = "/api/v1"
-_PASSING = (429, 503)  # what a later try may not meet
+_PASSING = (429, 502, 503, 504)  # what a later try may not meet; a proxy answers 502 and 504 while the API restarts
 _KINDS: Mapping[int, type[SeamwiseError]] = {
     401: RefusedError,
     403: RefusedError,
@@ -77,7 +79,7 @@ class Calls:
                 answer = self.ask(method, path, **content)
                 if answer.is_success:
                     return answer
-                pause_s = float(answer.headers.get("Retry-After", pause_s))
+                pause_s = _wished_pause(answer, pause_s)
                 raise problem_of(answer)
             except AwayError:
                 if time.monotonic() + pause_s > end:
@@ -122,6 +124,18 @@ class Calls:
 def told(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that were given."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _wished_pause(answer: httpx.Response, otherwise: float) -> float:
+    """How many seconds an answer asks to wait: Retry-After is a number of them or a date."""
+    wished = answer.headers.get("Retry-After", "")
+    if wished.isdecimal():
+        return float(wished)
+    try:
+        date = parsedate_to_datetime(wished)
+    except ValueError:
+        return otherwise
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def problem_of(answer: httpx.Response) -> SeamwiseError:
