@@ -16,7 +16,8 @@ from seamwise.app.app import App
 from seamwise.client import AwayError, Client, records, served
 from seamwise.client.calls import Calls
 from seamwise.client.jobs import Jobs
-from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError
+from seamwise.client.learning import Models
+from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError, UsageError
 from seamwise.web.main import create_app
 
 Answer = httpx.Response | Exception
@@ -169,10 +170,33 @@ def test_every_record_is_an_answer_of_the_api(described: dict[str, Any]) -> None
 
 def test_the_client_reaches_every_route(described: dict[str, Any]) -> None:
     source = "".join(path.read_text() for path in Path(str(client.__file__)).parent.glob("*.py"))
-    reached = {re.sub(r"\{\w+\}", "{}", path) for path in re.findall(r'"(/[a-z][^" ]*)"', source)}
+    reached = {re.sub(r"\{[\w()]+\}", "{}", path) for path in re.findall(r'"(/[a-z][^" ]*)"', source)}
     paths = {re.sub(r"\{\w+\}", "{}", path.removeprefix("/api/v1")) for path in described["paths"]}
     versions = {path.replace("/models/{}/{}", "/models/{}") for path in paths}  # LINE/NUMBER is one word here
     assert versions - reached == {"/health", "/metrics"}  # for whoever watches the process
+
+
+@pytest.mark.parametrize(
+    ("version", "path"),
+    [
+        ("welds/1", "/models/welds/1"),
+        ("welds/1/../../../keys", "/models/welds/1%2F..%2F..%2F..%2Fkeys"),
+        ("../keys", "/models/%2E%2E/keys"),
+        ("welds?line=x#y", "/models/welds%3Fline%3Dx%23y"),
+        ("ä/%31", "/models/%C3%A4/%2531"),
+    ],
+)
+def test_a_name_stays_where_it_stands_in_an_address(version: str, path: str) -> None:
+    line = Line(httpx.Response(404, json={}))
+    with pytest.raises(NotFoundError):
+        Models(line.calls).get(version)
+    assert line.asked[0].url.raw_path.decode() == f"/api/v1{path}"
+
+
+def test_an_empty_name_asks_for_nothing() -> None:
+    line = Line()
+    with pytest.raises(UsageError, match="empty"):
+        Models(line.calls).get("")
 
 
 def test_a_client_closes_what_it_opened() -> None:

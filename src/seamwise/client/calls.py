@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 
 from seamwise.client.records import Job, Record
-from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError
+from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError, UsageError
 
 PREFIX = "/api/v1"
 _PASSING = (429, 502, 503, 504)  # what a later try may not meet; a proxy answers 502 and 504 while the API restarts
@@ -119,6 +120,19 @@ class Calls:
 
     def _away(self, error: httpx.TransportError) -> AwayError:
         return AwayError(f"{self.http.base_url} does not answer ({str(error) or type(error).__name__}); try again")
+
+
+def path_part(name: str) -> str:
+    """A name as one part of a path, whatever it is made of."""
+    if not name:
+        raise UsageError("a name is empty")
+    quoted = quote(name, safe="")
+    return quoted if name.strip(".") else quoted.replace(".", "%2E")  # . and .. would lead elsewhere
+
+
+def version_path(version: str) -> str:
+    """A version's name, LINE/NUMBER, as two parts of a path."""
+    return "/".join(path_part(one) for one in version.split("/", 1))
 
 
 def told(values: Mapping[str, Any]) -> dict[str, Any]:
