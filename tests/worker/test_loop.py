@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -141,21 +142,26 @@ def test_a_worker_that_stops_leaves_its_job_at_a_checkpoint(app: App) -> None:
     assert job.checkpoint_sha256 is not None
 
 
+@pytest.mark.parametrize("hangs", [False, True])
 def test_a_worker_that_cannot_show_life_ends_its_child_first(
-    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch
+    make_app: Callable[..., App], monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
     app = make_app(lease_s=8.0)
     number = add(app, steps=10**6, pause_s=0.01)
     pids = []
+    over = Event()
 
     def silent(*_: Any, **__: Any) -> None:
         pids.extend(children())
+        if hangs:  # a server that takes what is sent, and no more
+            over.wait(60)
         raise UnavailableError("nobody answers")
 
-    monkeypatch.setattr("seamwise.worker.attend.heartbeat", silent)
+    monkeypatch.setattr("seamwise.worker.attend.Beat._send", silent)
     worker = Worker(app, command=TOY)
     began = time.monotonic()
     worker.work()
+    over.set()
     assert time.monotonic() - began < app.settings.lease_s
     assert pids
     assert not any(map(alive, pids))

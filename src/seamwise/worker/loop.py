@@ -114,9 +114,11 @@ class Worker:
 
     def _watched(self, job: Job, child: Child) -> Ending:
         grace_s = 0.0  # a job that was cancelled or lost must not go on for a moment
+        watch = Watch(self.app, job, child, self.stopping)
         try:
-            ending = Watch(self.app, job, child, self.stopping).to_the_end()
+            ending = watch.to_the_end()
             grace_s = SAY_GOODBYE_S if ending.how in ("done", "failed") else 0.0
-            return ending
         finally:
             child.end(grace_s)
+        watch.last_words()
+        return ending
