@@ -69,7 +69,8 @@ def test_a_proxy_that_waits_for_the_service_is_waited_out(status: int) -> None:
     [
         ("30", 30, 30),
         (format_datetime(datetime.now(UTC) + timedelta(minutes=30), usegmt=True), 1500, 1800),
-        ("Wed, 21 Oct 2015 07:28:00 -0000", 0, 0),
+        ("0", 0.25, 0.25),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.25, 0.25),
         ("soon", 0.25, 0.25),
         ("-5", 0.25, 0.25),
         ("Wed, 99 Oct 2015 07:28:00 GMT", 0.25, 0.25),

@@ -19,6 +19,7 @@ from seamwise.errors import BadInputError, NotFoundError, RefusedError, Seamwise
 
 PREFIX = "/api/v1"
 _PASSING = (429, 502, 503, 504)  # what a later try may not meet; a proxy answers 502 and 504 while the API restarts
+_LEAST_PAUSE_S = 0.25
 _KINDS: Mapping[int, type[SeamwiseError]] = {
     401: RefusedError,
     403: RefusedError,
@@ -74,7 +75,7 @@ class Calls:
         """
         safe = method in ("GET", "HEAD", "PUT", "DELETE") if again is None else again
         end = time.monotonic() + (self.patience_s if safe else 0.0)
-        pause_s = 0.25
+        pause_s = _LEAST_PAUSE_S
         while True:
             try:
                 answer = self.ask(method, path, **content)
@@ -141,15 +142,15 @@ def told(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _wished_pause(answer: httpx.Response, otherwise: float) -> float:
-    """How many seconds an answer asks to wait: Retry-After is a number of them or a date."""
+    """How many seconds an answer asks to wait: Retry-After is a number of them or a date, which may be over."""
     wished = answer.headers.get("Retry-After", "")
     if wished.isdecimal():
-        return float(wished)
+        return max(_LEAST_PAUSE_S, float(wished))
     try:
         date = parsedate_to_datetime(wished)
     except ValueError:
         return otherwise
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    return max(_LEAST_PAUSE_S, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def problem_of(answer: httpx.Response) -> SeamwiseError:
