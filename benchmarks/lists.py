@@ -14,7 +14,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from seamwise.storage.object_rows import find_object
 from seamwise.storage.objects import open_objects
 from seamwise.storage.tables import Annotation, AuditEvent, Image, JobState, Prediction, Review, Role, Side
 from seamwise.tasks.doorbell import open_doorbell
-from seamwise.tasks.lists import find_job, list_jobs, overdue, read_log, signs_of_life
+from seamwise.tasks.lists import find_job, list_jobs, read_log, signs_of_life
 from seamwise.web.main import PREFIX, create_app
 
 with warnings.catch_warnings():
@@ -175,7 +174,6 @@ def statements(images: int, jobs: int) -> dict[str, Statement]:
         "jobs of a line": lambda s: list_jobs(s, line="line-3"),
         "job": lambda s: find_job(s, job),
         "log of a job": lambda s: read_log(s, job),
-        "jobs that waited too long": lambda s: overdue(s, timedelta(minutes=1)),
         "signs of life": signs_of_life,
         "audit, newest": lambda s: rows.page(s, select(AuditEvent), AuditEvent.id),
         "audit of an actor": lambda s: rows.page(

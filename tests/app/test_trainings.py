@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from seamwise.errors import NotFoundError, RefusedError, UsageError
 from seamwise.storage.database import reading, writing
 from seamwise.storage.idempotency import Request
 from seamwise.storage.tables import Alias, Job, JobState, ModelVersion, Role, Round, Side, Snapshot, StoredObject
+from seamwise.vision import networks
 from tests.worker.tiny import RECIPE, add_domain, add_pictures, training
 
 SHA = "0" * 64
@@ -197,10 +201,50 @@ def test_what_cannot_be_used_is_said_before_anything_begins(film: App, wished: d
             assert session.scalar(select(func.count()).select_from(table)) == 0
 
 
-@pytest.mark.parametrize("wished", [{"line": "../up"}, {"steps": 0}, {"seed": -1}, {"scale": float("nan")}, {"x": 1}])
+@pytest.mark.parametrize(
+    "wished",
+    [
+        {"line": "../up"},
+        {"steps": 0},
+        {"seed": -1},
+        {"scale": float("nan")},
+        {"x": 1},
+        {"parameters": {"c": 10**400}},
+        {"parameters": {"c": float("inf")}},
+        {"parameters": {"c": functools.reduce(lambda inner, _: [inner], range(400), 1)}},
+        {"recipe": {"loss_options": {"smooth": float("nan")}}},
+        {"recipe": {"network_options": {"width": [-(10**30)]}}},
+    ],
+)
 def test_values_out_of_range_are_no_training(wished: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         NewTraining(**{"line": "welds", "domain": "film", **wished})
+
+
+def test_a_recipe_is_checked_before_the_database_is_held_and_without_making_the_network(
+    film: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = []
+    build = networks.build_network
+
+    def watched(*args: Any, **options: Any) -> networks.Network:
+        with closing(sqlite3.connect(str(film.database.url.database), timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")  # fails while another transaction writes
+        network = build(*args, **options)
+        devices.append(next(network.parameters()).device.type)
+        return network
+
+    monkeypatch.setattr(networks, "build_network", watched)
+    request = Request.of("key/1", "k", {})
+    first = start_training(film, SYSTEM, training("film"), request)
+    assert start_training(film, SYSTEM, training("film"), request).id == first.id
+    assert devices == ["meta"]
+
+
+@pytest.mark.parametrize("network", networks.NETWORKS)
+def test_every_network_can_be_trained(film: App, network: str) -> None:
+    job = start_training(film, SYSTEM, training("film", recipe={"network": network, "network_options": {}}))
+    assert plan_of(job).model.recipe["network"] == network
 
 
 def test_a_domain_without_labelled_training_images_is_refused(app: App, tmp_path: Path) -> None:

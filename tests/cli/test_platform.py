@@ -113,6 +113,18 @@ def test_scrub_finds_what_is_damaged(seamwise: Command) -> None:
     assert whole.exists()
 
 
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize("gate", ['{"forgeting": 0.02}', '{"forgetting": "0.02"}', '{"seed": 1.5}'])
+def test_a_wrong_threshold_of_the_gate_stops_a_process_at_its_start(
+    seamwise: Command, data: Path, monkeypatch: pytest.MonkeyPatch, command: str, gate: str
+) -> None:
+    monkeypatch.setenv("SEAMWISE_GATE", gate)
+    answer = seamwise(command)
+    assert answer.code == 2
+    assert "SEAMWISE_GATE: " in answer.err
+    assert not data.exists()
+
+
 def test_a_setting_that_cannot_be_used_is_named(seamwise: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEAMWISE_RATE_LIMIT", "many")
     answer = seamwise("keys", "list")

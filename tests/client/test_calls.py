@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from seamwise.app.app import App
 from seamwise.client import AwayError, Client, records, served
 from seamwise.client.calls import Calls
 from seamwise.client.jobs import Jobs
-from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError
+from seamwise.client.learning import Models
+from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError, UsageError
 from seamwise.web.main import create_app
 
 Answer = httpx.Response | Exception
@@ -52,6 +55,31 @@ def test_what_may_be_sent_again_waits_an_outage_out() -> None:
     assert line.calls.get("/jobs/7", records.Job).id == 7
     assert line.waited[:2] == [0.25, 2.0]
     assert len(line.asked) == 4
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_proxy_that_waits_for_the_service_is_waited_out(status: int) -> None:
+    line = Line(httpx.Response(status, text="<h1>Bad gateway</h1>"), httpx.Response(200, json=JOB))
+    assert line.calls.get("/jobs/7", records.Job).id == 7
+    assert line.waited == [0.25]
+
+
+@pytest.mark.parametrize(
+    ("after", "least", "most"),
+    [
+        ("30", 30, 30),
+        (format_datetime(datetime.now(UTC) + timedelta(minutes=30), usegmt=True), 1500, 1800),
+        ("0", 0.25, 0.25),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.25, 0.25),
+        ("soon", 0.25, 0.25),
+        ("-5", 0.25, 0.25),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", 0.25, 0.25),
+    ],
+)
+def test_the_service_says_how_long_to_wait_in_seconds_or_by_a_date(after: str, least: float, most: float) -> None:
+    line = Line(away(after), httpx.Response(200, json=JOB))
+    line.calls.get("/jobs/7", records.Job)
+    assert least <= line.waited[0] <= most
 
 
 def test_what_begins_a_job_carries_one_key_through_all_tries() -> None:
@@ -99,8 +127,8 @@ def test_a_problem_is_the_error_that_the_command_would_raise(status: int, kind: 
 
 
 def test_an_answer_that_is_no_problem_document_is_told_as_it_is() -> None:
-    line = Line(httpx.Response(502, text="<h1>Bad gateway</h1>"))
-    with pytest.raises(SeamwiseError, match="Bad gateway"):
+    line = Line(httpx.Response(500, text="<h1>Broken</h1>"))
+    with pytest.raises(SeamwiseError, match="Broken"):
         line.calls.get("/jobs/7", records.Job)
 
 
@@ -143,10 +171,33 @@ def test_every_record_is_an_answer_of_the_api(described: dict[str, Any]) -> None
 
 def test_the_client_reaches_every_route(described: dict[str, Any]) -> None:
     source = "".join(path.read_text() for path in Path(str(client.__file__)).parent.glob("*.py"))
-    reached = {re.sub(r"\{\w+\}", "{}", path) for path in re.findall(r'"(/[a-z][^" ]*)"', source)}
+    reached = {re.sub(r"\{[\w()]+\}", "{}", path) for path in re.findall(r'"(/[a-z][^" ]*)"', source)}
     paths = {re.sub(r"\{\w+\}", "{}", path.removeprefix("/api/v1")) for path in described["paths"]}
     versions = {path.replace("/models/{}/{}", "/models/{}") for path in paths}  # LINE/NUMBER is one word here
     assert versions - reached == {"/health", "/metrics"}  # for whoever watches the process
+
+
+@pytest.mark.parametrize(
+    ("version", "path"),
+    [
+        ("welds/1", "/models/welds/1"),
+        ("welds/1/../../../keys", "/models/welds/1%2F..%2F..%2F..%2Fkeys"),
+        ("../keys", "/models/%2E%2E/keys"),
+        ("welds?line=x#y", "/models/welds%3Fline%3Dx%23y"),
+        ("ä/%31", "/models/%C3%A4/%2531"),
+    ],
+)
+def test_a_name_stays_where_it_stands_in_an_address(version: str, path: str) -> None:
+    line = Line(httpx.Response(404, json={}))
+    with pytest.raises(NotFoundError):
+        Models(line.calls).get(version)
+    assert line.asked[0].url.raw_path.decode() == f"/api/v1{path}"
+
+
+def test_an_empty_name_asks_for_nothing() -> None:
+    line = Line()
+    with pytest.raises(UsageError, match="empty"):
+        Models(line.calls).get("")
 
 
 def test_a_client_closes_what_it_opened() -> None:

@@ -146,6 +146,7 @@ def test_models_and_snapshots_of_an_empty_service(client: Client) -> None:
     assert list(client.snapshots.list()) == list(client.snapshots.qualifications()) == []
 
 
-def test_an_address_needs_its_scheme() -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:8000", "http://127.0.0.1:abc", "http://[::1"])
+def test_an_address_needs_its_scheme_and_a_port_its_number(address: str) -> None:
     with pytest.raises(UsageError, match="http://host"):
-        Client("127.0.0.1:8000")
+        Client(address)

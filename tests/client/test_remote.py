@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def test_a_folder_is_imported_in_one_command(seamwise: Command, app: App, tmp_pa
     for part in ("images", "masks"):
         (tmp_path / "set" / part).mkdir(parents=True)
     for name in ("one", "two"):
-        picture(tmp_path / "set" / "images" / f"{name}.png", seed=len(name) + ord(name[0]))
+        made = picture(tmp_path / "set" / "images" / f"{name}.png", seed=len(name) + ord(name[0]))
+        os.utime(made, (0, 0))  # as in reproducible archives: before any time that a zip archive can tell
         (tmp_path / "set" / "masks" / f"{name}.png").write_bytes(mask())
     (tmp_path / "set" / "domain.yaml").write_text("name: steel\nclasses: [background, crack]\n")
     worker = Worker(app)

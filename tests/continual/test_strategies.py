@@ -267,6 +267,7 @@ def test_phases_come_in_order() -> None:
         ("si", {"c": True}, "si: c must be float"),
         ("si", {"c": float("nan")}, "si: c must be float"),
         ("si", {"c": float("inf")}, "si: c must be float"),
+        ("si", {"c": 10**400}, "si: c must be float"),
         ("si", {"c": -1}, "c must be >= 0"),
         ("si", {"clamp": "relu"}, "accumulated, experience, none"),
         ("si", {"copy_gradient": 1}, "copy_gradient must be bool"),

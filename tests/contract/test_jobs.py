@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from seamwise.tasks.attempts import (
 )
 from seamwise.tasks.control import cancel, requeue
 from seamwise.tasks.enqueue import NewJob, enqueue
-from seamwise.tasks.lists import find_job, list_jobs, overdue, read_log, signs_of_life
+from seamwise.tasks.lists import find_job, list_jobs, read_log, signs_of_life
 from tests.contract.adapters import DATABASES, url_of
 from tests.contract.rows import add_job, at_once, claimed, stored
 
@@ -343,14 +342,12 @@ def test_jobs_are_listed_newest_first_by_state_and_kind(database: Engine) -> Non
         assert [job.id for job in list_jobs(session, limit=2, cursor=first.next).items] == [train]
 
 
-def test_jobs_that_wait_too_long_are_found(database: Engine) -> None:
+def test_the_signs_of_life_are_the_longest_wait_and_the_last_beat(database: Engine) -> None:
     with reading(database) as session:
         assert signs_of_life(session) == (None, None)
     waiting, running = add_job(database), add_job(database, priority=1)
     do(database, claim, "w", ["cpu"])
     with reading(database) as session:
-        assert [job.id for job in overdue(session, timedelta(0))] == [waiting.id]
-        assert overdue(session, timedelta(minutes=1)) == []
         found = signs_of_life(session)
         assert found.oldest_queued_at == waiting.queued_at
         assert found.last_heartbeat_at == find_job(session, running.id).heartbeat_at

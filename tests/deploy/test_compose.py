@@ -49,6 +49,14 @@ def test_every_setting_of_ours_exists() -> None:
     assert names - known == {"SEAMWISE_PUBLISH"}  # the one that compose itself uses
 
 
+def test_every_setting_reaches_the_containers() -> None:
+    given = {name for name in SERVICES["worker"]["environment"] if name.startswith("SEAMWISE_")}
+    image = re.findall(r"SEAMWISE_\w+(?==)", (DEPLOY / "Dockerfile").read_text())
+    assert given | {*image, "SEAMWISE_PORT"} == {f"SEAMWISE_{name.upper()}" for name in Settings.model_fields}
+    for name in ("upgrade", "api", "worker-gpu"):
+        assert SERVICES[name]["environment"] == SERVICES["worker"]["environment"]
+
+
 def test_servers_are_services_of_their_own_with_health_checks() -> None:
     assert set(SERVICES) == {"postgres", "redis", "objects", "upgrade", "api", "worker", "worker-gpu"}
     checked = {name for name, service in SERVICES.items() if "healthcheck" in service}
@@ -75,10 +83,12 @@ def test_the_image_does_not_run_as_root() -> None:
 @pytest.mark.services
 @pytest.mark.parametrize("profile", ["", "gpu"])
 def test_compose_accepts_the_file(tmp_path: Path, profile: str) -> None:
-    done = config(tmp_path, dict.fromkeys(REQUIRED, "x" * 32), profile)
+    done = config(tmp_path, dict.fromkeys(REQUIRED, "x" * 32) | {"SEAMWISE_LEASE_S": "30"}, profile)
     assert done.returncode == 0, done.stderr
     shown = yaml.safe_load(done.stdout)["services"]
     assert shown["api"]["environment"]["SEAMWISE_QUEUE_URL"] == f"redis://:{'x' * 32}@redis:6379/0"
+    assert shown["api"]["environment"]["SEAMWISE_LEASE_S"] == "30"
+    assert not shown["api"]["environment"]["SEAMWISE_GATE"]
 
 
 @pytest.mark.services

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -279,8 +280,17 @@ def test_counts_against_other_masks_are_refused() -> None:
         {"power": 0.2},
         {"resamples": 100},
         {"seed": -1},
+        {"seed": 1.5},
+        {"resamples": 1000.5},
+        {"overlap": None},
+        {"power": "0.8"},
+        {"defect_iou_loss": True},
+        {"forgetting": float("nan")},
+        {"false_call_rise": float("inf")},
+        {"most_false_calls": 10**400},
+        {"least_defect_recall": [0.5]},
     ],
 )
-def test_settings_without_a_meaning_are_refused(setting: dict[str, float]) -> None:
+def test_settings_without_a_meaning_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(setting))):
-        GateSettings(**setting)  # type: ignore[arg-type]
+        GateSettings(**setting)

@@ -6,9 +6,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, event, func, select, text
 
 from seamwise.errors import RefusedError, SeamwiseError, UsageError
 from seamwise.storage import database as database_module
@@ -75,6 +76,21 @@ def test_a_missing_table_is_not_an_outage(tmp_path: Path) -> None:
 def test_other_addresses_are_usage_errors(url: str) -> None:
     with pytest.raises(UsageError, match="sqlite:////folder"):
         open_database(url)
+
+
+def test_a_server_that_is_gone_without_a_word_is_noticed() -> None:
+    told: dict[str, Any] = {}
+
+    def seen(_dialect: object, _record: object, _words: object, options: dict[str, Any]) -> None:
+        told.update(options)
+        raise UsageError("enough is known")
+
+    engine = open_database("postgresql://u:p@127.0.0.1:1/x")
+    event.listen(engine, "do_connect", seen)
+    with pytest.raises(UsageError), engine.connect():
+        pass
+    wait_s = told["keepalives_idle"] + told["keepalives_interval"] * told["keepalives_count"]
+    assert (told["connect_timeout"], wait_s, told["tcp_user_timeout"]) == (5, 30, 30_000)
 
 
 def test_where_a_server_is_that_does_not_answer_stays_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

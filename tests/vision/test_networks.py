@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seamwise.errors import UsageError
-from seamwise.vision.networks import NETWORKS, Network, build_network, network_options
+from seamwise.vision.networks import NETWORKS, Network, build_network, count_parameters, network_options
 from seamwise.vision.networks.layers import normalisation
 
 # Small enough for a test: name -> options.
@@ -86,6 +86,20 @@ def test_the_specification_rebuilds_the_network(name: str) -> None:
     assert not torch.equal(again(x), network(x))
     again.load_state_dict(network.state_dict())
     assert torch.equal(again(x), network(x))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_parameters_are_counted_without_making_them(name: str) -> None:
+    state = torch.get_rng_state()
+    count = count_parameters(name, 2, 3, **SMALL[name])
+    assert torch.equal(torch.get_rng_state(), state)
+    assert count == sum(p.numel() for p in build(name).parameters())
+
+
+@pytest.mark.parametrize("width", [10**9, 10**30])
+def test_sizes_that_no_memory_could_hold_are_refused(width: int) -> None:
+    with pytest.raises(UsageError, match="network unet cannot be built"):
+        count_parameters("unet", 1, 2, width=width)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -222,6 +236,7 @@ def test_wrong_names_and_options_say_the_right_ones() -> None:
         {"width": 0},
         {"depth": 1.5},
         {"depth": True},
+        {"depth": 11},
         {"norm": "layer"},
         {"stem": "quarter"},
         {"dropout": 1.0},

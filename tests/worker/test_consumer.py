@@ -17,6 +17,7 @@ from seamwise.app.scrubs import NewScrub, start_scrub
 from seamwise.storage.tables import JobState
 from seamwise.worker.launch import environment_of
 from tests.contract.adapters import address
+from tests.contract.rows import add_job
 from tests.worker.processes import until
 from tests.worker.test_loop import TOY, add, counted
 from tests.worker.tiny import job_of
@@ -45,6 +46,13 @@ def scrubbed(app: App, worker: subprocess.Popen[str]) -> None:
 
 
 def test_a_worker_finds_jobs_by_looking(app: App) -> None:
+    scrubbed(app, started(app))
+
+
+def test_without_redis_a_worker_finds_jobs_by_looking_too(make_app: Callable[..., App]) -> None:
+    app = make_app(queue_url="redis://127.0.0.1:9/0", threads=1, lease_s=60.0)
+    for _ in range(101):
+        add_job(app.database, queue="gpu", priority=1)  # of no concern to this worker, and no hindrance
     scrubbed(app, started(app))
 
 

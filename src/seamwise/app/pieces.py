@@ -24,6 +24,10 @@ class ChecksumError(BadInputError):
     """Bytes that are not those whose checksum was sent with them; HTTP 460."""
 
 
+class UnknownChecksumError(BadInputError):
+    """A kind of checksum that is not computed here; HTTP 400."""
+
+
 @dataclass(frozen=True)
 class Checksum:
     """The hash that a stretch of bytes must have."""
@@ -36,7 +40,7 @@ class Checksum:
         """From the form that TUS has: a name, a space, the digest in base64."""
         name, _, encoded = text.partition(" ")
         if name not in CHECKSUMS:
-            raise BadInputError(f"checksum {name[:20]!r}: use one of {', '.join(CHECKSUMS)}")
+            raise UnknownChecksumError(f"checksum {name[:20]!r}: use one of {', '.join(CHECKSUMS)}")
         try:
             digest = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError) as error:

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field
 
-from seamwise.app.spec import Name, Spec, Text
+from seamwise.app.spec import Name, Options, Spec, Text
 from seamwise.continual import build_strategy
 from seamwise.continual.catalogue import protocol
 from seamwise.errors import RefusedError, UsageError
 from seamwise.experiments.recipe import Recipe
 from seamwise.storage.rows import LARGEST_ID
 from seamwise.storage.tables import Domain, ModelVersion
-from seamwise.vision.networks import build_network
 
 Rule = Literal["same", "defect", "union"]
 MOST_PARAMETERS = 500_000_000
@@ -37,8 +35,8 @@ class NewTraining(Spec):
     line: Name
     domain: Name
     strategy: Text | None = None
-    parameters: dict[str, Any] | None = None
-    recipe: dict[str, Any] = Field(default_factory=dict)
+    parameters: Options | None = None
+    recipe: Options = Field(default_factory=dict)
     mode: Literal["offline", "online"] = "offline"
     steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
@@ -90,10 +88,10 @@ class Plan(Spec):
 
 
 def settle_line(spec: NewTraining, domain: Domain, parent: ModelVersion | None) -> LineSpec:
-    """The line's spec after this training.
+    """The line's spec after this training; its recipe is yet to be checked (`check_recipe`).
 
     Raises RefusedError, with the way out, for what a line cannot change or a domain whose classes it cannot show, and
-    UsageError for a recipe that cannot be used.
+    UsageError for options that there are not.
     """
     before = None if parent is None else LineSpec.model_validate(parent.spec)
     settled = {"rule": spec.rule, "classes": spec.classes, "seed": spec.seed}
@@ -113,7 +111,7 @@ def settle_line(spec: NewTraining, domain: Domain, parent: ModelVersion | None) 
     if rule == "union":
         sets[domain.name] = sorted(set(ids))
     return LineSpec(
-        recipe=asdict(_recipe(spec, before, len(classes))),
+        recipe=asdict(_recipe(spec, before)),
         classes=classes,
         rule=rule,
         domains=known if domain.name in known else [*known, domain.name],
@@ -123,6 +121,14 @@ def settle_line(spec: NewTraining, domain: Domain, parent: ModelVersion | None) 
         scales=scales,
         class_sets=sets,
     )
+
+
+def check_recipe(line: LineSpec) -> None:
+    """Raises UsageError for a recipe that cannot be used; it takes a moment, so not while the database waits."""
+    recipe = Recipe(**line.recipe)
+    count = recipe.check(len(line.classes))
+    if count > MOST_PARAMETERS:
+        raise UsageError(f"recipe: this {recipe.network} has {count:,} parameters; at most {MOST_PARAMETERS:,}")
 
 
 def settle_strategy(spec: NewTraining, parent: ModelVersion | None) -> tuple[str, dict[str, Any]]:
@@ -179,7 +185,7 @@ def _ignore(domain: Domain, before: LineSpec | None, classes: int) -> int | None
     return ignore
 
 
-def _recipe(spec: NewTraining, before: LineSpec | None, classes: int) -> Recipe:
+def _recipe(spec: NewTraining, before: LineSpec | None) -> Recipe:
     if spec.steps is not None and spec.epochs is not None:
         raise UsageError("steps and epochs both say how long to train: give one of them")
     if spec.mode == "online" and (spec.steps or spec.epochs):
@@ -190,15 +196,4 @@ def _recipe(spec: NewTraining, before: LineSpec | None, classes: int) -> Recipe:
         for name in ("network", "network_options", "channels", "tile"):
             if getattr(recipe, name) != before.recipe[name]:
                 raise RefusedError(f"recipe: {name} of line {spec.line} is {before.recipe[name]!r} for good")
-    _check_size(recipe, classes)
-    recipe.check(classes)
     return recipe
-
-
-def _check_size(recipe: Recipe, classes: int) -> None:
-    """Counts a network's parameters without making them: a wrong width must not take the service's memory."""
-    with torch.device("meta"):
-        network = build_network(recipe.network, recipe.channels, classes, **recipe.network_options)
-    count = sum(p.numel() for p in network.parameters())
-    if count > MOST_PARAMETERS:
-        raise UsageError(f"recipe: this {recipe.network} has {count:,} parameters; at most {MOST_PARAMETERS:,}")

@@ -49,12 +49,14 @@ class Promotion(Spec):
 
 
 def gate_settings(settings: Settings) -> GateSettings:
-    """The gate's thresholds; UsageError for one that it does not know."""
+    """The gate's thresholds; UsageError for one that it does not know, or a value without a meaning."""
     try:
         return GateSettings(**settings.gate)
     except TypeError as error:
         known = ", ".join(GateSettings.__dataclass_fields__)
         raise UsageError(f"SEAMWISE_GATE: {error}; the gate knows {known}") from error
+    except UsageError as error:
+        raise UsageError(f"SEAMWISE_GATE: {error}") from error
 
 
 def judge_version(app: App, model_id: int, alias: str = PRODUCTION) -> dict[str, Any]:

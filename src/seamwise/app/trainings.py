@@ -11,14 +11,14 @@ from seamwise.app.app import App
 from seamwise.app.domains import find_domain
 from seamwise.app.entries import labelled
 from seamwise.app.models import ancestry, find_version, name_of
-from seamwise.app.plans import NewTraining, Plan, settle_line, settle_strategy
+from seamwise.app.plans import LineSpec, NewTraining, Plan, check_recipe, settle_line, settle_strategy
 from seamwise.app.qualification import current_sets, freeze_set
 from seamwise.app.rounds import add_round, take_up
 from seamwise.app.snapshots import freeze
 from seamwise.errors import RefusedError
 from seamwise.storage.audit import record
 from seamwise.storage.database import reading, writing
-from seamwise.storage.idempotency import Request, seen_before
+from seamwise.storage.idempotency import Request, is_known, seen_before
 from seamwise.storage.rows import Page
 from seamwise.storage.tables import (
     Alias,
@@ -45,10 +45,13 @@ def start_training(app: App, actor: Actor, spec: NewTraining, request: Request |
     learn this, UsageError for a strategy or recipe that cannot be used.
     """
     require(actor, Role.TRAINER)
+    checked = _checked(app, spec, request)
     with writing(app.database) as session:
         made = seen_before(session, request) if request else None
         job = (
-            session.get_one(Job, int(made.removeprefix("job/"))) if made else _plan(app, session, actor, spec, request)
+            session.get_one(Job, int(made.removeprefix("job/")))
+            if made
+            else _plan(app, session, actor, spec, checked, request)
         )
         judged = spec.domain in _judged(session)
     if not judged:
@@ -66,10 +69,24 @@ def list_trainings(
         return list_jobs(session, kind="train", line=line, cursor=cursor, limit=limit)
 
 
-def _plan(app: App, session: Session, actor: Actor, spec: NewTraining, request: Request | None) -> Job:
+def _checked(app: App, spec: NewTraining, request: Request | None) -> LineSpec | None:
+    """The line as it would become, its recipe checked before the database is held; None for a request seen before."""
+    with reading(app.database) as session:
+        if request and is_known(session, request):
+            return None
+        line = settle_line(spec, find_domain(session, spec.domain), _parent(session, spec))
+    check_recipe(line)
+    return line
+
+
+def _plan(
+    app: App, session: Session, actor: Actor, spec: NewTraining, checked: LineSpec | None, request: Request | None
+) -> Job:
     domain = find_domain(session, spec.domain)
     parent = _parent(session, spec)
     line = settle_line(spec, domain, parent)
+    if checked is None or (line.recipe, line.classes) != (checked.recipe, checked.classes):  # another was quicker
+        check_recipe(line)
     strategy, parameters = settle_strategy(spec, parent)
     snapshot = _frozen(session, actor, spec, domain, parent)
     row = (

@@ -155,7 +155,8 @@ def _packed(folder: Path, archive: Path) -> Path:
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
     if not files:
         raise BadInputError(f"{folder}: no archive and no folder with files")
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as packed:  # pictures are compressed already
+    # Stored, as pictures are compressed already; not strict, as an archive knows no time before 1980.
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as packed:
         for path in files:
             packed.write(path, path.relative_to(folder))
     return archive

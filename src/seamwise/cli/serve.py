@@ -11,6 +11,7 @@ from seamwise.app import live
 from seamwise.app.app import App, open_app
 from seamwise.app.keys import keep_first_key
 from seamwise.app.logs import set_up_logs
+from seamwise.app.promotion import gate_settings
 from seamwise.settings import read_settings
 from seamwise.storage.schema import require_current, upgrade
 from seamwise.web.main import create_app
@@ -33,6 +34,7 @@ def serve(
     """Serve the API; without any setting also the database, the objects and a worker, all in one folder."""
     given = {"host": host, "port": port}
     settings = read_settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+    gate_settings(settings)  # a wrong threshold stops the process now, and no job later
     set_up_logs(settings)
     app = open_app(settings)
     key_file = _prepare(app)

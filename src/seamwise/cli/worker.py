@@ -10,6 +10,7 @@ import typer
 
 from seamwise.app.app import open_app
 from seamwise.app.logs import set_up_logs
+from seamwise.app.promotion import gate_settings
 from seamwise.cli.console import say
 from seamwise.settings import read_settings
 from seamwise.storage.schema import require_current
@@ -27,6 +28,7 @@ def worker(
     With a Redis queue it is woken by Celery; without one it looks at the jobs table every second.
     """
     settings = read_settings()
+    gate_settings(settings)  # a wrong threshold stops the process now, and no job later
     set_up_logs(settings)
     app = open_app(settings)
     require_current(app.database)

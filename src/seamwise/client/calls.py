@@ -6,16 +6,20 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 
 from seamwise.client.records import Job, Record
-from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError
+from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError, UsageError
 
 PREFIX = "/api/v1"
-_PASSING = (429, 503)  # what a later try may not meet
+_PASSING = (429, 502, 503, 504)  # what a later try may not meet; a proxy answers 502 and 504 while the API restarts
+_LEAST_PAUSE_S = 0.25
 _KINDS: Mapping[int, type[SeamwiseError]] = {
     401: RefusedError,
     403: RefusedError,
@@ -71,13 +75,13 @@ class Calls:
         """
         safe = method in ("GET", "HEAD", "PUT", "DELETE") if again is None else again
         end = time.monotonic() + (self.patience_s if safe else 0.0)
-        pause_s = 0.25
+        pause_s = _LEAST_PAUSE_S
         while True:
             try:
                 answer = self.ask(method, path, **content)
                 if answer.is_success:
                     return answer
-                pause_s = float(answer.headers.get("Retry-After", pause_s))
+                pause_s = _wished_pause(answer, pause_s)
                 raise problem_of(answer)
             except AwayError:
                 if time.monotonic() + pause_s > end:
@@ -119,9 +123,34 @@ class Calls:
         return AwayError(f"{self.http.base_url} does not answer ({str(error) or type(error).__name__}); try again")
 
 
+def path_part(name: str) -> str:
+    """A name as one part of a path, whatever it is made of."""
+    if not name:
+        raise UsageError("a name is empty")
+    quoted = quote(name, safe="")
+    return quoted if name.strip(".") else quoted.replace(".", "%2E")  # . and .. would lead elsewhere
+
+
+def version_path(version: str) -> str:
+    """A version's name, LINE/NUMBER, as two parts of a path."""
+    return "/".join(path_part(one) for one in version.split("/", 1))
+
+
 def told(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that were given."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _wished_pause(answer: httpx.Response, otherwise: float) -> float:
+    """How many seconds an answer asks to wait: Retry-After is a number of them or a date, which may be over."""
+    wished = answer.headers.get("Retry-After", "")
+    if wished.isdecimal():
+        return max(_LEAST_PAUSE_S, float(wished))
+    try:
+        date = parsedate_to_datetime(wished)
+    except ValueError:
+        return otherwise
+    return max(_LEAST_PAUSE_S, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def problem_of(answer: httpx.Response) -> SeamwiseError:

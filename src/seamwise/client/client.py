@@ -43,7 +43,10 @@ class Client:
         base = address.rstrip("/").removesuffix(PREFIX)
         if not base.startswith(("http://", "https://")):
             raise UsageError(f"address {address!r}: write it as http://host:port or https://host")
-        self._http = http or httpx.Client(base_url=base, timeout=timeout_s)
+        try:
+            self._http = http or httpx.Client(base_url=base, timeout=timeout_s)
+        except httpx.InvalidURL as error:
+            raise UsageError(f"address {address!r}: {error}; write it as http://host:port or https://host") from error
         if key is not None:
             self._http.headers["Authorization"] = f"Bearer {key}"
         self._calls = Calls(self._http, patience_s)

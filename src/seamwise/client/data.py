@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
-from seamwise.client.calls import Calls, told
+from seamwise.client.calls import Calls, path_part, told
 from seamwise.client.records import Annotation, Domain, Image, Job, QualificationSet, Snapshot
 
 Picture = Path | bytes
@@ -37,7 +37,7 @@ class Domains:
         return self._calls.pages("/domains", Domain)
 
     def get(self, name: str) -> Domain:
-        return self._calls.get(f"/domains/{name}", Domain)
+        return self._calls.get(f"/domains/{path_part(name)}", Domain)
 
 
 class Images:
@@ -65,14 +65,14 @@ class Images:
         with ExitStack() as stack:
             sent = [("files", (path.name, stack.enter_context(path.open("rb")))) for path in files]
             # Not sent again by itself: the files have been read then.
-            answer = self._calls.send("POST", f"/domains/{domain}/images", data=told(fields), files=sent)
+            answer = self._calls.send("POST", f"/domains/{path_part(domain)}/images", data=told(fields), files=sent)
         return [Image.model_validate(each) for each in answer.json()]
 
     def list(self, domain: str | None = None, *, side: str | None = None, unassigned: bool = False) -> Iterator[Image]:
         """All images, newest first: of a domain, of one side of it, or those that wait for a domain."""
         if domain is None:
             return self._calls.pages("/images", Image, unassigned=unassigned or None)
-        return self._calls.pages(f"/domains/{domain}/images", Image, side=side)
+        return self._calls.pages(f"/domains/{path_part(domain)}/images", Image, side=side)
 
     def get(self, number: int) -> Image:
         """One image; of a deleted one, what is left."""

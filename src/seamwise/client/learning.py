@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seamwise.client.calls import Calls, told
+from seamwise.client.calls import Calls, path_part, told, version_path
 from seamwise.client.records import Job
 from seamwise.client.served import Evaluation, Forgetting, Model, Round, Strategy
 
@@ -23,7 +23,7 @@ class Strategies:
         return [Strategy.model_validate(each) for each in found]
 
     def get(self, name: str) -> Strategy:
-        return self._calls.get(f"/strategies/{name}", Strategy)
+        return self._calls.get(f"/strategies/{path_part(name)}", Strategy)
 
 
 class Trainings:
@@ -109,12 +109,12 @@ class Models:
         return self._calls.pages("/models", Model, line=line)
 
     def get(self, version: str) -> Model:
-        return self._calls.get(f"/models/{version}", Model)
+        return self._calls.get(f"/models/{version_path(version)}", Model)
 
     def forgetting(self, line: str) -> Forgetting:
         """What a line's versions scored on each domain, and what the newest has forgotten."""
-        return self._calls.get(f"/models/{line}/forgetting", Forgetting)
+        return self._calls.get(f"/models/{path_part(line)}/forgetting", Forgetting)
 
     def download(self, version: str, name: str, target: Path) -> Path:
         """Writes one of a version's files, such as model.safetensors or model.onnx; whole or not at all."""
-        return self._calls.download(f"/models/{version}/files/{name}", target)
+        return self._calls.download(f"/models/{version_path(version)}/files/{path_part(name)}", target)

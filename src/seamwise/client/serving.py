@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from seamwise.client.calls import Calls, told
+from seamwise.client.calls import Calls, path_part, told
 from seamwise.client.data import Picture, sent_as
 from seamwise.client.records import Job
 from seamwise.client.served import Alias, Batch, Change, Prediction, Proposal, Review, Watch
@@ -25,20 +25,22 @@ class Aliases:
         return [Alias.model_validate(each) for each in self._calls.send("GET", "/aliases").json()]
 
     def get(self, name: str = PRODUCTION) -> Alias:
-        return self._calls.get(f"/aliases/{name}", Alias)
+        return self._calls.get(f"/aliases/{path_part(name)}", Alias)
 
     def promote(self, version: str, reason: str, *, name: str = PRODUCTION, force: bool = False) -> Alias:
         """Promotes a version if the gate passes it; RefusedError with the figures if not. force: takes an admin."""
         content = {"version": version, "reason": reason, "force": force}
-        return Alias.model_validate(self._calls.send("PUT", f"/aliases/{name}", json=content, again=False).json())
+        return Alias.model_validate(
+            self._calls.send("PUT", f"/aliases/{path_part(name)}", json=content, again=False).json()
+        )
 
     def rollback(self, reason: str, *, name: str = PRODUCTION) -> Alias:
         """Goes back to the version that served before."""
-        return self._calls.post(f"/aliases/{name}/rollback", Alias, {"reason": reason})
+        return self._calls.post(f"/aliases/{path_part(name)}/rollback", Alias, {"reason": reason})
 
     def history(self, name: str = PRODUCTION) -> Iterator[Change]:
         """All changes and refusals, newest first."""
-        return self._calls.pages(f"/aliases/{name}/history", Change)
+        return self._calls.pages(f"/aliases/{path_part(name)}/history", Change)
 
 
 class Predictions:
@@ -139,16 +141,16 @@ class Drift:
         return [Watch.model_validate(each) for each in self._calls.send("GET", "/drift").json()]
 
     def get(self, domain: str) -> Watch:
-        return self._calls.get(f"/drift/{domain}", Watch)
+        return self._calls.get(f"/drift/{path_part(domain)}", Watch)
 
     def calibrate(self, domain: str, *, images_between_false_alarms: float | None = None) -> Watch:
         """Begins the watch anew, with the domain's images as they are now for its reference."""
         wished = told({"images_between_false_alarms": images_between_false_alarms})
-        return self._calls.post(f"/drift/{domain}/calibrate", Watch, wished)
+        return self._calls.post(f"/drift/{path_part(domain)}/calibrate", Watch, wished)
 
     def restart(self, domain: str) -> Watch:
         """Ends an alarm: what was seen joins the reference."""
-        return self._calls.post(f"/drift/{domain}/restart", Watch)
+        return self._calls.post(f"/drift/{path_part(domain)}/restart", Watch)
 
     def proposals(self, *, state: str | None = None) -> Iterator[Proposal]:
         """All proposals of new domains, newest first."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from seamwise.client.calls import PREFIX, AwayError, Calls, problem_of
+from seamwise.client.calls import PREFIX, AwayError, Calls, path_part, problem_of
 from seamwise.errors import RefusedError
 
 PIECE = 16 << 20  # bytes a request; each is checked by its own hash
@@ -70,11 +70,11 @@ class Uploads:
 
     def end(self, name: str) -> None:
         """Gives an upload up; its bytes go."""
-        self._calls.send("DELETE", f"/uploads/{name}", headers=_TUS)
+        self._calls.send("DELETE", f"/uploads/{path_part(name)}", headers=_TUS)
 
     def _state(self, name: str, size: int) -> tuple[int, int | None]:
         """How many bytes are there, and the job. RefusedError when the upload is of a file of another size."""
-        answer = self._calls.send("HEAD", f"/uploads/{name}", headers=_TUS)
+        answer = self._calls.send("HEAD", f"/uploads/{path_part(name)}", headers=_TUS)
         if int(answer.headers["Upload-Length"]) != size:
             raise RefusedError(f"upload {name} is of another file: that has {answer.headers['Upload-Length']} bytes")
         return _where(answer)
@@ -86,7 +86,7 @@ class Uploads:
         end = time.monotonic() + self._calls.patience_s
         while True:
             try:
-                answer = self._calls.ask("PATCH", f"/uploads/{name}", headers=headers, content=piece)
+                answer = self._calls.ask("PATCH", f"/uploads/{path_part(name)}", headers=headers, content=piece)
                 if answer.is_success:
                     return _where(answer)
                 # 409: what came of a broken piece counts; 460: it was damaged on its way.

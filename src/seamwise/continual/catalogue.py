@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -139,7 +139,7 @@ def _checked(parameter: Parameter, value: Any, owner: str) -> Any:
     if not isinstance(value, bool):
         if int in allowed and isinstance(value, int):
             return value
-        if float in allowed and isinstance(value, int | float) and math.isfinite(value):
+        if float in allowed and isinstance(value, int | float) and abs(value) <= sys.float_info.max:
             return float(value)
         if str in allowed and isinstance(value, str):
             return value

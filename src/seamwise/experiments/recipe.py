@@ -15,7 +15,7 @@ from seamwise.continual.optimizers import OptimizerName
 from seamwise.errors import UsageError
 from seamwise.vision.augment import Augmentation
 from seamwise.vision.losses import build_loss
-from seamwise.vision.networks import build_network
+from seamwise.vision.networks import build_network, count_parameters
 from seamwise.vision.networks.network import Network
 
 
@@ -67,8 +67,11 @@ class Recipe:
                 raise UsageError(f"recipe: {name} must be {wanted}, not {getattr(recipe, name)!r}")
         return recipe
 
-    def check(self, classes: int) -> None:
-        """Raises UsageError for a value that cannot be used, before anything is begun."""
+    def check(self, classes: int) -> int:
+        """How many parameters the network will have.
+
+        Raises UsageError for a value that cannot be used, before anything is begun.
+        """
         for name, (right, wanted) in _RULES.items():
             if not right(getattr(self, name)):
                 raise UsageError(f"recipe: {name} must be {wanted}, not {getattr(self, name)!r}")
@@ -78,7 +81,7 @@ class Recipe:
             build_loss(self.loss, **self.loss_options)(torch.zeros(1, classes, 2, 2), target, None)
         except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"recipe: loss_options {dict(self.loss_options)}: {error}") from error
-        self.build(classes, seed=0)
+        return count_parameters(self.network, self.channels, classes, **self.network_options)
 
     def training(self, experiences: int = 1) -> Training:
         """The learner's settings; experiences: how many are learned at once (joint training takes as many steps)."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from types import NoneType
+from typing import get_args, get_type_hints
 
 from seamwise.errors import UsageError
 
@@ -40,6 +43,13 @@ class GateSettings:
     small_share: float = 1 / 3
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(GateSettings).items():
+            value = getattr(self, name)
+            if value is None and NoneType in get_args(kind):
+                continue
+            number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+            if not number or not abs(value) <= sys.float_info.max:
+                raise UsageError(f"{name} is {value!r}: give a {'whole ' if kind is int else ''}number")
         for name in _NOT_NEGATIVE:
             value = getattr(self, name)
             if value is not None and not value >= 0:

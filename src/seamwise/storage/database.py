@@ -73,9 +73,11 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _open_postgresql(url: URL) -> Engine:
+    # A server that is gone without a word is noticed within half a minute, whether it was being sent to or waited for.
+    alive = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
     # pool_pre_ping: connections that a restart of the server broke are replaced before they are used.
     return create_engine(
-        url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args={"connect_timeout": 5}
+        url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args={"connect_timeout": 5, **alive}
     )
 
 

@@ -44,6 +44,11 @@ def seen_before(session: Session, request: Request) -> str | None:
     return known.record
 
 
+def is_known(session: Session, request: Request) -> bool:
+    """Whether `seen_before` will know the key, asked without a writing transaction."""
+    return session.get(IdempotencyKey, (request.actor, request.key)) is not None
+
+
 def note_record(session: Session, request: Request, record: str) -> None:
     """Says which record a new request made, in the transaction that makes it."""
     key = (IdempotencyKey.actor == request.actor) & (IdempotencyKey.key == request.key)

@@ -42,7 +42,7 @@ def celery_app(url: str) -> Celery:
     app = Celery("seamwise", broker=url, set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
-        # Acknowledged before the work begins: what happens to a job is in its row, and a lost message is rung again.
+        # Acknowledged before the work begins: what happens to a job is in its row, and workers look by themselves too.
         task_acks_late=False,
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,  # a busy worker keeps no ring from an idle one

@@ -1,15 +1,14 @@
-"""Jobs as they are seen: one, a page of them, their logs, those that wait too long."""
+"""Jobs as they are seen: one, a page of them, their logs, their signs of life."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from seamwise.errors import NotFoundError
-from seamwise.storage.columns import utc_now
 from seamwise.storage.rows import LARGEST_ID, Page, page
 from seamwise.storage.tables import Job, JobLog, JobState
 from seamwise.tasks.states import IS_QUEUED
@@ -50,13 +49,6 @@ def read_log(session: Session, job_id: int, *, cursor: str | None = None, limit:
         limit=limit,
         newest_first=False,
     )
-
-
-def overdue(session: Session, longer_than: timedelta, limit: int = 100) -> list[Job]:
-    """Jobs that have waited too long, so that their ring may be lost: ring again."""
-    since = utc_now() - longer_than
-    waits = select(Job).where(IS_QUEUED, Job.queued_at < since)
-    return list(session.scalars(waits.order_by(Job.queued_at, Job.id).limit(limit)))
 
 
 class SignsOfLife(NamedTuple):

@@ -9,14 +9,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from seamwise.web.problems import ProblemResponse
 
+WATCHED = ("/api/v1/health", "/api/v1/ready")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Doors:
     """Middleware against pages of other sites.
 
-    A page may point a name of its own at this machine's address: requests for names that are not ours are refused. A
-    browser says which page a request comes from (`Origin`): what changes something must come from our own.
+    A page may point a name of its own at this machine's address: requests for names that are not ours are refused. Only
+    whether the service works is told under any name: what watches it may know no more than an address. A browser says
+    which page a request comes from (`Origin`): what changes something must come from our own.
     """
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
@@ -31,7 +33,7 @@ class Doors:
         host = headers.get("host", "")
         if b"\0" in scope["path"].encode("utf-8", "surrogateescape") or len(headers.getlist("host")) != 1:
             refusal = "the address cannot be read"
-        elif self.hosts is not None and _name(host) not in self.hosts:
+        elif self.hosts is not None and scope["path"] not in WATCHED and _name(host) not in self.hosts:
             refusal = (
                 f"this service is not called {_name(host)[:100]!r}; SEAMWISE_ALLOWED_HOSTS names what it is called"
             )

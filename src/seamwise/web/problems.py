@@ -25,6 +25,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
 UNEXPECTED = "the service failed at this; its log tells more under the request's number"
 _SHOWN_ERRORS = 20
+_OTHER_TITLES = {460: "Checksum Mismatch"}  # of statuses that are not HTTP's own; this one is TUS's
 
 # The first that fits.
 STATUS: tuple[tuple[type[SeamwiseError], HTTPStatus], ...] = (
@@ -53,7 +54,8 @@ class ProblemResponse(JSONResponse):
         request_id: str | None = None,
         **more: Any,
     ) -> None:
-        known = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+        title = _OTHER_TITLES.get(status) or HTTPStatus(status).phrase
+        known = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         if request_id is not None:
             known["request_id"] = request_id
         super().__init__(known | more, status, dict(headers or {}))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from contextvars import copy_context
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Thread
 from typing import Any, Literal
 
 from seamwise.app.app import App
@@ -22,6 +23,7 @@ TICK_S = 0.2
 MOST_LINES, LONGEST_LINE = 500, 8000  # of one sign of life: a chatty job must not fill the database
 LEAVE_S = 30.0  # how long a child that was asked to stop, or has finished, may take to end
 LONGEST_PAUSE_S = 30.0
+_SILENT = "the database took a sign of life and did not answer"
 
 How = Literal["done", "stopped", "failed", "unavailable", "lost"]
 
@@ -35,14 +37,46 @@ class Ending:
     retry: bool = False
 
 
+class Beat(Thread):
+    """A sign of life with its news, on its way in a thread of its own: a database may take it and never answer.
+
+    Once it has ended: error says what came of it, if not what was wished; succeeded, whether the job has.
+    """
+
+    def __init__(self, app: App, attempt: Attempt, progress: dict[str, Any] | None, lines: list[LogLine]) -> None:
+        super().__init__(name="worker-beat", daemon=True)
+        self.sent = time.monotonic()
+        self.progress, self.lines = progress, tuple(lines)
+        self.error: Exception | None = None
+        self.succeeded = False
+        self._app, self._attempt, self._context = app, attempt, copy_context()
+
+    def run(self) -> None:
+        try:
+            self._context.run(self._send)
+        except Exception as error:
+            self.error = error
+
+    def _send(self) -> None:
+        try:
+            with writing(self._app.database) as session:
+                heartbeat(session, self._attempt, progress=self.progress, lines=self.lines)
+        except StaleAttemptError:  # the child's own `finish` ends the job too: then it has only to say so
+            with reading(self._app.database) as session:
+                job = find_job(session, self._attempt.job_id)
+            self.succeeded = (job.attempt, job.state) == (self._attempt.number, JobState.SUCCEEDED)
+            raise
+
+
 class Watch:
-    """Watches over one attempt. stopping: set when the worker must go."""
+    """Watches over one attempt, and never waits for the database meanwhile. stopping: set when the worker must go."""
 
     def __init__(self, app: App, job: Job, child: Child, stopping: Event) -> None:
         self._app, self._job, self._child, self._stopping = app, job, child, stopping
         self._attempt = Attempt(job.id, job.attempt)
         self._beat_every_s = app.settings.lease_s / 6
         self._beaten = self._renewed = time.monotonic()
+        self._beat: Beat | None = None  # the one on its way
         self._lines = [LogLine(f"attempt {job.attempt} by worker {job.worker}")]
         self._progress: dict[str, Any] | None = None
         self._asked: float | None = None  # when the child was asked to stop
@@ -55,7 +89,6 @@ class Watch:
             message = self._child.hear(TICK_S)
             ending = self._took(message) if message else None
             ending = ending or self._stop_if_wanted() or self._beat_if_due()
-        self._last_words()
         return ending
 
     def _took(self, message: dict[str, Any]) -> Ending | None:
@@ -93,33 +126,51 @@ class Watch:
         now = time.monotonic()
         if self._committed is not None:
             return Ending("done") if now - self._committed > LEAVE_S else None
+        if self._beat is not None:
+            return self._unanswered(_SILENT) if self._beat.is_alive() else self._answered(self._beat)
         news = self._progress is not None or self._lines
         if now - self._beaten < (min(NEWS_EVERY_S, self._beat_every_s) if news else self._beat_every_s):
             return None
-        self._beaten = now
-        try:
-            with writing(self._app.database) as session:
-                heartbeat(session, self._attempt, progress=self._progress, lines=self._lines)
-        except StaleAttemptError as error:
-            return self._taken_away(error)
-        except UnavailableError as error:
-            if now - self._renewed > self._app.settings.lease_s / 2:
-                return Ending("unavailable", str(error))
-            return None
-        self._renewed, self._progress, self._lines = now, None, []
+        self._beaten, self._beat = now, Beat(self._app, self._attempt, self._progress, self._lines)
+        self._beat.start()
         return None
 
-    def _taken_away(self, error: StaleAttemptError) -> Ending | None:
-        """The child's own `finish` ends the job too: then it has only to say so."""
-        with reading(self._app.database) as session:
-            job = find_job(session, self._job.id)
-        if (job.attempt, job.state) == (self._attempt.number, JobState.SUCCEEDED):
+    def _answered(self, beat: Beat) -> Ending | None:
+        """What the database said to a sign of life."""
+        self._beat = None
+        if isinstance(beat.error, UnavailableError):
+            return self._unanswered(str(beat.error))
+        if isinstance(beat.error, StaleAttemptError):
+            if not beat.succeeded:
+                return Ending("lost", str(beat.error))
             self._committed = time.monotonic()
-            return None
-        return Ending("lost", str(error))
+        elif beat.error is not None:
+            raise beat.error
+        else:
+            self._renewed = beat.sent
+            self._forget(beat)
+        return None
 
-    def _last_words(self) -> None:
-        """Lines said just before the end: facts about this attempt, whoever has the job now."""
+    def _unanswered(self, why: str) -> Ending | None:
+        """The end comes well before others may take the job."""
+        silent_s = time.monotonic() - self._renewed
+        return Ending("unavailable", why) if silent_s > self._app.settings.lease_s / 2 else None
+
+    def _forget(self, beat: Beat) -> None:
+        """The news that came through."""
+        del self._lines[: len(beat.lines)]
+        if self._progress is beat.progress:
+            self._progress = None
+
+    def last_words(self) -> None:
+        """Keeps lines said just before the end: facts about this attempt, whoever has the job now.
+
+        For when the child has ended: the database may take its time.
+        """
+        if self._beat is not None:
+            self._beat.join(self._beat_every_s)
+            if not self._beat.is_alive() and self._beat.error is None:
+                self._forget(self._beat)
         number, attempt = self._attempt.job_id, self._attempt.number
         try:
             with writing(self._app.database) as session:

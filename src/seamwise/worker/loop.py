@@ -7,20 +7,17 @@ import os
 import platform
 import secrets
 import tempfile
-import time
 from collections.abc import Sequence
-from datetime import timedelta
 from threading import Event, Thread
 
 from structlog.contextvars import bound_contextvars
 
 from seamwise.app.app import App
-from seamwise.storage.database import reading, writing
+from seamwise.storage.database import writing
 from seamwise.storage.faults import UnavailableError
 from seamwise.storage.tables import Job
 from seamwise.tasks.attempts import claim
 from seamwise.tasks.doorbell import LocalDoorbell
-from seamwise.tasks.lists import overdue
 from seamwise.tasks.reaper import Reaper
 from seamwise.worker.attend import Ending, Watch, settle
 from seamwise.worker.launch import COMMAND, Child, environment_of
@@ -35,7 +32,7 @@ class Worker:
     """Works on the jobs of some queues.
 
     slots: jobs at the same time. command: the child's, for tests. `start` and `stop` are for a process that has more to
-    do; a Celery consumer calls `work` for each ring and `keep` beside it.
+    do; a Celery consumer calls `work` for each ring, and now and then without one, and `keep` beside it.
     """
 
     def __init__(
@@ -74,16 +71,12 @@ class Worker:
         return True
 
     def keep(self) -> None:
-        """Until the worker stops: queues lost jobs again, and rings for those that have waited too long."""
+        """Until the worker stops: queues lost jobs again."""
         lease_s = self.app.settings.lease_s
-        reaper, rung = Reaper(lease_s), time.monotonic()
+        reaper = Reaper(lease_s)
         while not self.stopping.wait(lease_s / 6):
             try:
-                waiting = reaper.sweep(self.app.database)
-                if time.monotonic() - rung >= lease_s / 2:
-                    rung = time.monotonic()
-                    waiting += self._overdue(timedelta(seconds=lease_s))
-                for job in waiting:
+                for job in reaper.sweep(self.app.database):
                     self.app.doorbell.ring(job)
             except UnavailableError as error:
                 LOG.warning("%s", error)
@@ -121,13 +114,11 @@ class Worker:
 
     def _watched(self, job: Job, child: Child) -> Ending:
         grace_s = 0.0  # a job that was cancelled or lost must not go on for a moment
+        watch = Watch(self.app, job, child, self.stopping)
         try:
-            ending = Watch(self.app, job, child, self.stopping).to_the_end()
+            ending = watch.to_the_end()
             grace_s = SAY_GOODBYE_S if ending.how in ("done", "failed") else 0.0
-            return ending
         finally:
             child.end(grace_s)
-
-    def _overdue(self, longer_than: timedelta) -> list[Job]:
-        with reading(self.app.database) as session:
-            return [job for job in overdue(session, longer_than) if job.queue in self.queues]
+        watch.last_words()
+        return ending

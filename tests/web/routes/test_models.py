@@ -91,6 +91,23 @@ def test_nonsense_is_answered_with_what_is_wrong(
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        f'"parameters": {{"c": 1{"0" * 400}}}',
+        f'"parameters": {{"c": {"[" * 400}{"]" * 400}}}',
+        '"parameters": {"c": NaN}',
+        '"recipe": {"loss_options": {"smooth": NaN}}',
+        '"recipe": {"augment": {"noise": -Infinity}}',
+    ],
+)
+def test_what_json_can_carry_and_no_option_means(api: Caller, app: App, tmp_path: Path, options: str) -> None:
+    add_domain(app, tmp_path, "film")
+    named = {"Content-Type": "application/json", "Idempotency-Key": "one"}
+    answer = api.post("/trainings", content=f'{{"line": "welds", "domain": "film", {options}}}', headers=named)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (422, "application/problem+json"), answer.text
+
+
+@pytest.mark.parametrize(
     "address",
     ["/models/welds/1", "/models/welds/forgetting", "/models/welds/1/files/x", "/rounds/1", "/evaluations/1"],
 )

@@ -7,6 +7,9 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
+from torch.overrides import TorchFunctionMode
+
 from seamwise.errors import UsageError
 from seamwise.vision.networks.fcn import FCN
 from seamwise.vision.networks.monai import MONAI_NETWORKS
@@ -18,7 +21,7 @@ _BUILDERS: dict[str, Callable[..., Network]] = {"unet": UNet, "fcn": FCN, "segne
 
 NETWORKS = tuple(_BUILDERS)
 
-__all__ = ["NETWORKS", "Network", "build_network", "network_options"]
+__all__ = ["NETWORKS", "Network", "build_network", "count_parameters", "network_options"]
 
 
 def build_network(name: str, channels: int, classes: int, **options: Any) -> Network:
@@ -33,6 +36,29 @@ def build_network(name: str, channels: int, classes: int, **options: Any) -> Net
             listed = ", ".join(known)
             raise UsageError(f"network {name} has no option {option!r}{_nearest(option, known)}; its options: {listed}")
     return _BUILDERS[name](channels, classes, **options)
+
+
+def count_parameters(name: str, channels: int, classes: int, **options: Any) -> int:
+    """How many parameters that network has, counted without making them: no size takes memory.
+
+    Raises UsageError for all that `build_network` refuses, and for sizes that no memory could hold.
+    """
+    try:
+        with torch.device("meta"), _RealSteps():
+            network = build_network(name, channels, classes, **options)
+    except (TypeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"network {name} cannot be built with the options {options}: {reason}") from error
+    return sum(p.numel() for p in network.parameters())
+
+
+class _RealSteps(TorchFunctionMode):
+    """Keeps torch.linspace off the meta device: Swin UNETR reads its rates of dropped paths while it is built."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return func(*args, **{**(kwargs or {}), **({"device": "cpu"} if func is torch.linspace else {})})
 
 
 def network_options(name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from seamwise.errors import UsageError
 Spec = dict[str, str | int | float | bool | None]
 
 CHOICES = {"norm": ("group", "batch", "none"), "stem": ("full", "half")}
+COUNTS = {"depth": 10, "units": 10}  # how many layers are made is bounded: each takes time, however small it is
 
 
 class Network(nn.Module):
@@ -90,6 +91,9 @@ def _complaint(option: str, value: object) -> str | None:
         return None if number or (option == "prior" and value is None) else "give a number from 0 to below 1"
     if option in CHOICES:
         return None if value in CHOICES[option] else f"choose one of {', '.join(CHOICES[option])}"
+    if option in COUNTS:
+        right = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= COUNTS[option]
+        return None if right else f"give a whole number from 1 to {COUNTS[option]}"
     if option == "residual":
         return None if isinstance(value, bool) else "give true or false"
     right = isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from seamwise.app import uploads
-from seamwise.app.pieces import CHECKSUMS, PIECE, Checksum, ChecksumError, Stretch
+from seamwise.app.pieces import CHECKSUMS, PIECE, Checksum, ChecksumError, Stretch, UnknownChecksumError
 from seamwise.app.uploads import AboutUpload, GoneError
 from seamwise.errors import BadInputError, SeamwiseError
 from seamwise.storage.rows import LARGEST_ID
@@ -28,6 +28,7 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,expiration,checksum,termination"
 OF_PIECES = "application/offset+octet-stream"
 _KNOWN = ("filename", "domain", "format")  # of the metadata
+_STATUS = ((ChecksumError, 460), (UnknownChecksumError, 400), (GoneError, 410))
 
 
 class TusRoute(APIRoute):
@@ -52,13 +53,10 @@ class TusRoute(APIRoute):
 
 
 def _problem(request: Request, error: Exception) -> Response:
-    """TUS has two statuses of its own; all others are answered as everywhere."""
-    if isinstance(error, ChecksumError):
-        response = ProblemResponse(422, str(error), request_id=request_id_of(request))
-        response.status_code = 460
-        return response
-    if isinstance(error, GoneError):
-        return ProblemResponse(410, str(error), request_id=request_id_of(request))
+    """TUS has three statuses of its own; all others are answered as everywhere."""
+    for kind, status in _STATUS:
+        if isinstance(error, kind):
+            return ProblemResponse(status, str(error), request_id=request_id_of(request))
     handlers = request.app.exception_handlers
     answer: Response = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)(request, error)
     return answer
@@ -121,6 +119,7 @@ def state(app: AppOf, actor: ActorOf, upload_id: UploadId, tus_resumable: TusRes
     status_code=204,
     responses=RESPONSES
     | {
+        400: {"description": "The checksum is of a kind that is not computed here.", **PROBLEM},
         409: {"description": "The piece does not follow on the bytes that are there.", **PROBLEM},
         415: {"description": f"The content type is not {OF_PIECES}.", **PROBLEM},
         460: {"description": "The bytes are not those of the checksum.", **PROBLEM},
