@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,9 @@ def loader(app: App, cache_folder: Path) -> Loader:
     def load(name: str) -> Loaded:
         with reading(app.database) as session:
             version = find_version(session, name)
-        folder = cache_folder / (version.serving_sha256 or version.weights_sha256)
+        # Versions may share some of their files, such as the self-test of a line that begins like another.
+        content = " ".join(sha256 for name, sha256 in files_of(version).items() if name != STATE)
+        folder = cache_folder / hashlib.sha256(content.encode()).hexdigest()
         folder.mkdir(parents=True, exist_ok=True)
         fetch_package(app, version, folder)
         return load_package(folder, name)
