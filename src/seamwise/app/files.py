@@ -42,6 +42,7 @@ def store_bytes(app: App, data: bytes) -> Stored:
 def fetch(app: App, sha256: str, path: Path) -> None:
     """Writes the content of a hash to a file, which appears whole and verified or not at all.
 
+    Nothing waits for the disk: who keeps the file beyond this process compares it with its hash before using it again.
     Raises NotFoundError for an unknown hash, DamagedError for bytes that changed, SeamwiseError for a full disk.
     """
     with reading(app.database) as session:

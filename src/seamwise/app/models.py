@@ -92,10 +92,19 @@ def read_file(app: App, actor: Actor, version: str, name: str) -> tuple[Stored, 
 
 
 def fetch_package(app: App, version: ModelVersion, folder: Path) -> None:
-    """Writes the files with which a version is served; those that are there already stay."""
+    """Writes the files with which a version is served; those that are there already, and whole, stay."""
     for name, sha256 in files_of(version).items():
-        if name != STATE and not (folder / name).exists():
+        if name != STATE and not _holds(folder / name, sha256):
             fetch(app, sha256, folder / name)
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    """Whether a file is there with the content of a hash: a power cut or a bad disk may have changed it."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def loader(app: App, cache_folder: Path) -> Loader:
