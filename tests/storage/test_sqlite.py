@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import Engine, func, select, text
 
-from seamwise.errors import RefusedError, SeamwiseError, UsageError
+from seamwise.errors import NotFoundError, RefusedError, SeamwiseError, UsageError
 from seamwise.storage import database as database_module
 from seamwise.storage import schema
 from seamwise.storage.audit import record
@@ -125,6 +125,12 @@ def test_a_backup_overwrites_nothing_and_leaves_nothing_half_done(embedded: Engi
         back_up(embedded, tmp_path / "no folder" / "copy.db")
     with opened("postgresql://127.0.0.1:9/x") as server, pytest.raises(UsageError, match="pg_dump"):
         back_up(server, tmp_path / "copy.db")
+
+
+def test_a_database_that_is_not_there_is_not_backed_up(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path / 'none.db'}") as nothing, pytest.raises(NotFoundError, match="no database"):
+        back_up(nothing, tmp_path / "copy.db")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_upgrade_copies_the_old_content_first(embedded: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
