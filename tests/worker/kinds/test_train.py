@@ -15,10 +15,11 @@ from seamwise.app.actor import SYSTEM
 from seamwise.app.app import App
 from seamwise.app.files import fetch
 from seamwise.app.images import delete_image
+from seamwise.app.jobs import cancel_job, requeue_job
 from seamwise.app.models import fetch_package, loader
 from seamwise.app.trainings import start_training
 from seamwise.continual import Learner
-from seamwise.errors import UsageError
+from seamwise.errors import RefusedError, UsageError
 from seamwise.experiments.checkpoint import load_checkpoint
 from seamwise.serving.probes import self_test
 from seamwise.storage.database import reading, writing
@@ -149,6 +150,20 @@ def test_a_training_whose_checkpoint_is_gone_begins_anew(app: App, tmp_path: Pat
     assert work_here(app)
     assert version_of(app, job.id).number == 1
     assert any("begins anew" in line for line in lines_of(app, job.id))
+
+
+def test_a_cancelled_training_is_not_queued_again_once_its_line_has_learned_more(app: App, tmp_path: Path) -> None:
+    for name in ("film", "scan"):
+        add_domain(app, tmp_path, name)
+    train(app, "film", steps=2)
+    job = start_training(app, SYSTEM, training("film", steps=2))
+    cancel_job(app, SYSTEM, job.id)
+    assert requeue_job(app, SYSTEM, job.id).state is JobState.QUEUED  # nothing came between
+    cancel_job(app, SYSTEM, job.id)
+    train(app, "scan", steps=2)
+    with pytest.raises(RefusedError, match=r"has learned welds/2 since .* begin the training anew"):
+        requeue_job(app, SYSTEM, job.id)
+    assert job_of(app, job.id).state is JobState.CANCELLED
 
 
 def test_a_deleted_image_leaves_the_memory_at_the_next_round(app: App, tmp_path: Path) -> None:
