@@ -25,6 +25,7 @@ from seamwise.tasks.control import cancel
 from seamwise.tasks.doorbell import LocalDoorbell
 from seamwise.tasks.lists import find_job
 from seamwise.worker.loop import Worker
+from seamwise.worker.scratch import PREFIX, scratch_folder, sweep
 from tests.contract.rows import add_job
 from tests.worker.processes import alive, children, until
 
@@ -227,6 +228,28 @@ def test_no_child_outlives_its_worker(app: App) -> None:
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     until(lambda: not alive(pid), 10)
+
+
+def test_the_folder_of_a_killed_worker_goes_when_the_next_one_starts(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    add(app, steps=10**6, pause_s=0.01)
+    lost = subprocess.Popen([sys.executable, "-W", "ignore", "-c", KILLED, str(app.settings.data), *TOY])
+    (folder,) = until(lambda: list(tmp_path.glob(f"{PREFIX}*")))
+    assert sweep() == 0  # its worker lives
+    lost.kill()
+    lost.wait()
+    until(lambda: not folder.exists(), 10)  # the child ends with its worker, and takes it away
+    folder.mkdir()  # as if the child had been killed too
+    with scratch_folder() as held:
+        worker = Worker(app, slots=0)
+        worker.start()
+        until(lambda: not folder.exists())
+        worker.stop()
+        assert held.exists()
+    assert not held.exists()
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(3)", "print('no message')"])

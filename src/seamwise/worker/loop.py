@@ -6,9 +6,9 @@ import logging
 import os
 import platform
 import secrets
-import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from threading import Event, Thread
 
@@ -24,6 +24,7 @@ from seamwise.tasks.lists import overdue
 from seamwise.tasks.reaper import Reaper
 from seamwise.worker.attend import Ending, Watch, settle
 from seamwise.worker.launch import COMMAND, Child, environment_of
+from seamwise.worker.scratch import scratch_folder, sweep
 
 LOG = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
@@ -74,7 +75,13 @@ class Worker:
         return True
 
     def keep(self) -> None:
-        """Until the worker stops: queues lost jobs again, and rings for those that have waited too long."""
+        """Until the worker stops: queues lost jobs again, and rings for those that have waited too long.
+
+        First it removes the scratch folders that killed workers left on this machine.
+        """
+        with suppress(OSError):  # without a temporary folder jobs say so themselves
+            if swept := sweep():
+                LOG.info("%d scratch folders of killed workers removed", swept)
         lease_s = self.app.settings.lease_s
         reaper, rung = Reaper(lease_s), time.monotonic()
         while not self.stopping.wait(lease_s / 6):
@@ -113,8 +120,8 @@ class Worker:
         """Runs the job's child to its end."""
         threads = int(job.spec.get("threads") or self.app.settings.threads)
         try:
-            with tempfile.TemporaryDirectory(prefix="seamwise-job-", ignore_cleanup_errors=True) as folder:
-                order = {"job": job.id, "attempt": job.attempt, "folder": folder, "nice": NICE}
+            with scratch_folder() as folder:
+                order = {"job": job.id, "attempt": job.attempt, "folder": str(folder), "nice": NICE}
                 return self._watched(job, Child(order, environment_of(self.app.settings, threads), self._command))
         except OSError as error:  # no space, no memory, too many processes
             return Ending("failed", f"no process could be started ({error}); free something", retry=True)
