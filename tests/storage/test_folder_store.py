@@ -16,6 +16,7 @@ from seamwise.errors import SeamwiseError
 from seamwise.storage import folder_store
 from seamwise.storage.columns import utc_now
 from seamwise.storage.database import writing
+from seamwise.storage.faults import UnavailableError
 from seamwise.storage.folder_store import FolderStore
 from seamwise.storage.object_rows import commit_object
 from seamwise.storage.object_store import read_whole
@@ -99,6 +100,15 @@ def test_a_full_disk_is_told_and_leaves_nothing(store: FolderStore, monkeypatch:
     with pytest.raises(SeamwiseError, match="No space left on device; free some space"):
         store.put([b"content"])
     assert list(store.listed()) == []
+
+
+def test_a_folder_that_is_gone_is_an_outage_and_not_made_anew(store: FolderStore) -> None:
+    key = store.put([b"content"]).key
+    store.folder.rename(store.folder.with_name("unmounted"))
+    for action in (lambda: store.put([b"x"]), lambda: list(store.read(key)), lambda: store.read_range(key, 0, 1)):
+        with pytest.raises(UnavailableError, match=r"the folder of the objects is gone; mount its disk again"):
+            action()
+    assert not store.folder.exists()
 
 
 def test_an_object_moved_with_its_folder_is_still_there(store: FolderStore, tmp_path: Path) -> None:
