@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from seamwise.tasks.doorbell import LocalDoorbell
 from seamwise.tasks.lists import find_job
 from seamwise.worker.loop import Worker
 from seamwise.worker.scratch import PREFIX, scratch_folder, sweep
+from seamwise.worker.turn import Turn
 from tests.contract.rows import add_job
 from tests.worker.processes import alive, children, until
 
@@ -105,6 +107,29 @@ def test_a_mistake_is_tried_three_times_and_its_traceback_is_in_the_log(app: App
     assert seen(app, number).state is JobState.FAILED
     assert seen(app, number).error == "ZeroDivisionError: a mistake"
     assert any("in misfortune" in line.text for line in log(app, number))
+
+
+def test_figures_that_are_no_numbers_are_left_out(app: App) -> None:
+    told: list[dict[str, Any]] = []
+    job = add_job(app.database)
+    Turn(app, job, app.settings.data, told.append, Event()).progress(0.5, step=3, loss=float("nan"), rate=float("inf"))
+    assert told == [{"progress": {"fraction": 0.5, "step": 3}}]
+
+
+NOT_A_NUMBER = """
+import json, sys, time
+sys.stdin.readline()
+print(json.dumps({"progress": {"loss": float("nan")}}), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_job_whose_watch_fails_does_not_stay_running(app: App) -> None:
+    number = add(app)
+    assert Worker(app, command=(sys.executable, "-c", NOT_A_NUMBER)).work()
+    job = seen(app, number)
+    assert (job.state, job.fruitless) == (JobState.QUEUED, 1)
+    assert "the watch over it failed" in str(job.error)
 
 
 def test_an_outage_counts_for_no_attempt(app: App) -> None:
@@ -235,9 +260,10 @@ def test_the_folder_of_a_killed_worker_goes_when_the_next_one_starts(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    add(app, steps=10**6, pause_s=0.01)
+    number = add(app, steps=10**6, pause_s=0.01)
     lost = subprocess.Popen([sys.executable, "-W", "ignore", "-c", KILLED, str(app.settings.data), *TOY])
-    (folder,) = until(lambda: list(tmp_path.glob(f"{PREFIX}*")))
+    child_of(app, number)
+    (folder,) = tmp_path.glob(f"{PREFIX}*")
     assert sweep() == 0  # its worker lives
     lost.kill()
     lost.wait()

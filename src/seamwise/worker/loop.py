@@ -132,6 +132,11 @@ class Worker:
             ending = Watch(self.app, job, child, self.stopping).to_the_end()
             grace_s = SAY_GOODBYE_S if ending.how in ("done", "failed") else 0.0
             return ending
+        except UnavailableError as error:
+            return Ending("unavailable", str(error))
+        except Exception as error:  # whatever it is, the job must not stay running without anybody who watches
+            LOG.exception("job %d: the watch over it failed", job.id)
+            return Ending("failed", f"the watch over it failed: {type(error).__name__}: {error}", retry=True)
         finally:
             child.end(grace_s)
 

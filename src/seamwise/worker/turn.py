@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -47,8 +48,13 @@ class Turn:
         self._tell({"line": text, "level": level})
 
     def progress(self, fraction: float, **figures: Any) -> None:
-        """How far the job is, from 0 to 1, with any figures worth seeing (such as `loss=0.3`)."""
-        self._tell({"progress": {"fraction": round(fraction, 4), **figures}})
+        """How far the job is, from 0 to 1, with any figures worth seeing (such as `loss=0.3`).
+
+        What is not finite is left out: JSON has no such numbers, and a loss may be NaN before anybody has looked.
+        """
+        told = {"fraction": round(fraction, 4), **figures}
+        finite = {name: value for name, value in told.items() if not isinstance(value, float) or math.isfinite(value)}
+        self._tell({"progress": finite})
 
     def give_up_if_stopping(self) -> None:
         """Raises StopWantedError when the worker must go; call it where nothing would be lost."""
