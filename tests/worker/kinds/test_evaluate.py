@@ -117,6 +117,18 @@ def test_a_line_of_a_union_answers_each_domain_with_its_own_classes(app: App, tm
         assert confusion[3 - absent].sum() > 0
 
 
+def test_a_domain_whose_ignored_value_is_a_class_of_the_line_is_left_out_and_said(app: App, tmp_path: Path) -> None:
+    add_domain(app, tmp_path, "film")
+    add_domain(app, tmp_path, "scan", classes=("background", "pore"), ignore=2)
+    freeze_set(app, SYSTEM, "scan", "early")
+    version = train(app, "film", rule="union", classes=["background", "crack", "pore"])
+    assert version.r_row is not None
+    assert version.r_row.keys() == {"film"}
+    with reading(app.database) as session:
+        judging = session.scalars(select(Job).where(Job.kind == "evaluate")).one()
+    assert any("scan ignores mask value 2, which is one of" in line.text for line in log(app, judging.id))
+
+
 def test_the_table_shows_what_was_forgotten(app: App, tmp_path: Path) -> None:
     add_domain(app, tmp_path, "film")
     add_domain(app, tmp_path, "scan", bright=False)

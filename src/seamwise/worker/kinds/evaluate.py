@@ -113,6 +113,10 @@ def _counts(turn: Turn, version: ModelVersion, engine: Engine, domain: Domain, s
     line = LineSpec.model_validate(version.spec)
     remap = ids_in_line(domain.name, domain.classes, version.line, line.classes, line.rule)
     classes, counts = len(line.classes), {}
+    if domain.ignore is not None and domain.ignore < classes:
+        raise RefusedError(
+            f"domain {domain.name} ignores mask value {domain.ignore}, which is one of the line's class ids"
+        )
     samples = [sample for side in sorted(domain.samples) for sample in domain.samples[side]]
     for done, sample in enumerate(samples):
         turn.give_up_if_stopping()
