@@ -80,9 +80,9 @@ def files_of(version: ModelVersion) -> dict[str, str]:
 def read_file(app: App, actor: Actor, version: str, name: str) -> tuple[Stored, Iterator[bytes]]:
     """One of a version's files: what it is, and its bytes as they come, verified at the end.
 
-    The state may hold pixels of training images, so that it takes a trainer.
+    What may hold pixels of images takes a trainer: the state those that a memory keeps, the self-test a few cut-outs.
     """
-    require(actor, Role.TRAINER if name == STATE else Role.VIEWER)
+    require(actor, Role.TRAINER if name in (STATE, SERVING) else Role.VIEWER)
     with reading(app.database) as session:
         files = files_of(find_version(session, version))
         if name not in files:
