@@ -21,7 +21,7 @@ from seamwise.storage.columns import utc_now
 from seamwise.storage.database import reading, writing
 from seamwise.storage.faults import UnavailableError
 from seamwise.storage.tables import Job, JobLog, JobState
-from seamwise.tasks.attempts import claim
+from seamwise.tasks.attempts import StaleAttemptError, claim
 from seamwise.tasks.control import cancel
 from seamwise.tasks.doorbell import LocalDoorbell
 from seamwise.tasks.lists import find_job
@@ -107,6 +107,23 @@ def test_a_mistake_is_tried_three_times_and_its_traceback_is_in_the_log(app: App
     assert seen(app, number).state is JobState.FAILED
     assert seen(app, number).error == "ZeroDivisionError: a mistake"
     assert any("in misfortune" in line.text for line in log(app, number))
+
+
+def test_a_checkpoint_that_is_not_taken_leaves_no_bytes(app: App, tmp_path: Path) -> None:
+    job = add_job(app.database)
+    with writing(app.database) as session:
+        turn = Turn(app, claim(session, "here", ["cpu"]) or job, tmp_path, print, Event())
+    path = tmp_path / "count"
+    for content in ("1", "1", "2"):
+        path.write_text(content)
+        turn.checkpoint(path)
+        (kept,) = app.objects.listed()
+    with writing(app.database) as session:
+        cancel(session, job.id, actor="key/1")
+    path.write_text("3")
+    with pytest.raises(StaleAttemptError):
+        turn.checkpoint(path)
+    assert list(app.objects.listed()) == [kept]
 
 
 def test_figures_that_are_no_numbers_are_left_out(app: App) -> None:

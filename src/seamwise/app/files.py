@@ -29,13 +29,8 @@ def chunks_of(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def store_file(app: App, path: Path) -> Stored:
-    """Puts a file's bytes; commit them with `commit_object` in the transaction of the row that names them."""
-    return app.objects.put(chunks_of(path))
-
-
 def store_bytes(app: App, data: bytes) -> Stored:
-    """Puts some bytes; see `store_file`."""
+    """Puts some bytes; commit them with `commit_object` in the transaction of the row that names them."""
     return app.objects.put([data])
 
 

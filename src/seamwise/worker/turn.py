@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from seamwise.app.app import App
-from seamwise.app.files import fetch, store_file
+from seamwise.app.files import fetch, shelf
 from seamwise.errors import SeamwiseError
 from seamwise.storage.database import reading, writing
 from seamwise.storage.faults import UnavailableError
@@ -64,11 +64,10 @@ class Turn:
     def checkpoint(self, path: Path) -> None:
         """Makes a file the place from which the next attempt goes on; where the stores do not answer, it is let go."""
         try:
-            stored = store_file(self.app, path)
-            with writing(self.app.database) as session:
-                replaced = attempts.checkpoint(session, self.attempt, stored)
-            if replaced:
-                self.app.objects.delete(replaced)
+            with shelf(self.app) as objects:
+                stored = objects.put_file(path)
+                with writing(self.app.database) as session:
+                    objects.release(attempts.checkpoint(session, self.attempt, stored, objects.commit))
         except UnavailableError as error:  # the work itself needs no store until its end
             self.say(f"no checkpoint: {error}", "warning")
 
