@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seamwise.app.app import App
-from seamwise.app.files import as_file, fetch, shelf, store_bytes, store_file
+from seamwise.app.files import as_file, chunks_of, fetch, shelf, store_bytes
 from seamwise.errors import NotFoundError, RefusedError
 from seamwise.storage.database import writing
 from seamwise.storage.faults import DamagedError, UnavailableError
@@ -28,7 +28,7 @@ def committed(app: App, stored: Stored) -> Stored:
 
 def test_a_file_comes_back_as_it_was_stored(app: App, tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(b"x" * 3_000_000)
-    stored = committed(app, store_file(app, tmp_path / "in"))
+    stored = committed(app, app.objects.put(chunks_of(tmp_path / "in")))
     fetch(app, stored.sha256, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == b"x" * 3_000_000
 

@@ -52,6 +52,18 @@ def test_files_that_were_fetched_are_not_fetched_again(
     assert second.swap("welds/1").version == "welds/1"
 
 
+@pytest.mark.parametrize("damage", [b"", b"half of it"])
+def test_a_damaged_copy_is_fetched_again(app: App, tmp_path: Path, damage: bytes) -> None:
+    serve(app, add_version(app))
+    live.open_server(app, tmp_path / "cache").swap("welds/1")
+    copies = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    whole = [path.read_bytes() for path in copies]
+    for path in copies:
+        path.write_bytes(damage)
+    assert live.open_server(app, tmp_path / "cache").swap("welds/1").version == "welds/1"
+    assert [path.read_bytes() for path in copies] == whole
+
+
 def test_the_poll_names_sequence_and_version(app: App) -> None:
     poll = live.poll_of(app, PRODUCTION)
     assert poll() is None

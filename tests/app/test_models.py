@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from seamwise.app.actor import SYSTEM
+import pytest
+import torch
+
+from seamwise.app.actor import SYSTEM, Actor, ForbiddenError
 from seamwise.app.app import App
-from seamwise.app.models import find_version, forgetting_table, forgotten
+from seamwise.app.models import find_version, forgetting_table, forgotten, loader, read_file
 from seamwise.continual import metrics
 from seamwise.errors import NotFoundError
-from seamwise.storage.database import reading
+from seamwise.storage.database import reading, writing
+from seamwise.storage.tables import ModelVersion, Role
+from tests.app.versions import add_version
+from tests.serving.tiny import picture, segmenter
 
 
 @pytest.mark.parametrize(
@@ -18,6 +24,25 @@ from seamwise.storage.database import reading
 def test_other_names_are_no_versions(app: App, name: str) -> None:
     with reading(app.database) as session, pytest.raises(NotFoundError, match="LINE/NUMBER"):
         find_version(session, name)
+
+
+def test_versions_that_share_a_file_are_loaded_as_what_they_are(app: App, tmp_path: Path) -> None:
+    one, other = add_version(app, "one", seed=1), add_version(app, "other", seed=2)
+    with writing(app.database) as session:  # as for lines of another rule whose first rounds are alike
+        session.get_one(ModelVersion, other.id).serving_sha256 = one.serving_sha256
+    load, x = loader(app, tmp_path), picture(1, 20, 20)
+    for name, seed in (("one/1", 1), ("other/1", 2)):
+        assert torch.equal(load(name).engine.predict(x), segmenter(seed=seed).predict(x))
+
+
+def test_files_that_may_hold_pixels_take_a_trainer(app: App) -> None:
+    add_version(app)
+    for role, name in ((Role.VIEWER, "model.safetensors"), (Role.TRAINER, "serving.safetensors")):
+        stored, content = read_file(app, Actor("key/1", role), "welds/1", name)
+        assert len(b"".join(content)) == stored.size
+    for name in ("serving.safetensors", "state.safetensors"):
+        with pytest.raises(ForbiddenError, match="role trainer"):
+            read_file(app, Actor("key/1", Role.INSPECTOR), "welds/1", name)
 
 
 def test_a_line_without_a_version_has_no_table(app: App) -> None:

@@ -117,6 +117,23 @@ def test_what_is_told_is_kept(predictor: Predictor, app: App, tmp_path: Path) ->
     assert asked(predictor, tmp_path, film(1), domain="steel", pitch_mm=0.5).summary["pitch_mm"] == 0.5
 
 
+def test_an_image_deleted_while_it_is_answered_leaves_no_mask(
+    predictor: Predictor, app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = receive(app, SYSTEM, film(), ImageAbout())
+    summarise = predictions.summarise
+
+    def deleted(*args: Any, **more: Any) -> Any:
+        delete_image(app, SYSTEM, image.id)
+        return summarise(*args, **more)
+
+    monkeypatch.setattr(predictions, "summarise", deleted)
+    answer = asked(predictor, tmp_path, film())
+    assert answer.image is None
+    with pytest.raises(NotFoundError, match="its mask was deleted with its image"):
+        predictions.read_mask_file(app, INSPECTOR, answer.id or 0)
+
+
 def test_the_pitch_is_read_from_the_file(predictor: Predictor, tmp_path: Path) -> None:
     write_image(tmp_path / "film.png", np.zeros((5, 5), np.uint8), 0.25)
     answer = asked(predictor, tmp_path, (tmp_path / "film.png").read_bytes())

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 
 from seamwise.app import aliases, evaluations, promotion
 from seamwise.app.actor import SYSTEM, Actor, ForbiddenError
-from seamwise.app.aliases import PRODUCTION, Rollback
+from seamwise.app.aliases import PRODUCTION, NamedVersion, Rollback
 from seamwise.app.app import App
 from seamwise.app.images import delete_image
 from seamwise.app.models import name_of
@@ -319,42 +319,47 @@ def wishing(app: App) -> App:
     return replace(app, settings=app.settings.model_copy(update={"auto_promote": True}))
 
 
+def try_out(app: App, version: ModelVersion) -> NamedVersion | None:
+    with writing(app.database) as session:
+        return promotion.promote_if_passed(session, app.settings, session.get_one(ModelVersion, version.id))
+
+
 def test_automatic_promotion_is_off_unless_wished(app: App, first: ModelVersion) -> None:
     version = two_class(app)
     evaluate(app, version, judged(app), 0.8)
     judge_and_store(app, version)
-    assert promotion.promote_if_passed(app, version.id) is None
-    named = promotion.promote_if_passed(wishing(app), version.id)
+    assert try_out(app, version) is None
+    named = try_out(wishing(app), version)
     assert named is not None
     assert named.version == "welds/2"
     assert history(app)[-1] == ("promoted", "welds/1", "welds/2", 2)
     aliases.rollback(app, TRAINER, PRODUCTION, Rollback(reason="not good after all"))
     judge_and_store(app, version)
-    assert promotion.promote_if_passed(wishing(app), version.id) is None  # a person was against it
+    assert try_out(wishing(app), version) is None  # a person was against it
     worse = two_class(app)
     evaluate(app, worse, judged(app), 0.3)
     judge_and_store(app, worse)
-    assert promotion.promote_if_passed(wishing(app), worse.id) is None
+    assert try_out(wishing(app), worse) is None
     assert len(history(app)) == 3
 
 
 def test_automatic_promotion_needs_a_verdict_that_holds(app: App) -> None:
     version = two_class(app)
     evaluate(app, version, judged_domain(app), 0.8)
-    assert promotion.promote_if_passed(wishing(app), version.id) is None  # not judged
+    assert try_out(wishing(app), version) is None  # not judged
     judge_and_store(app, version)
     freeze_set(app, SYSTEM, "steel", "more welds")
-    assert promotion.promote_if_passed(wishing(app), version.id) is None
+    assert try_out(wishing(app), version) is None
     evaluate(app, version, judged(app), 0.8)
     judge_and_store(app, version)
-    assert promotion.promote_if_passed(wishing(app), version.id) is not None
+    assert try_out(wishing(app), version) is not None
 
 
 def test_automatic_promotion_changes_no_line(app: App, first: ModelVersion) -> None:
     other = add_version(app, "others", classes=CLASSES[:2])
     evaluate(app, other, judged(app), 0.9)
     judge_and_store(app, other)
-    assert promotion.promote_if_passed(wishing(app), other.id) is None
+    assert try_out(wishing(app), other) is None
 
 
 def test_history_is_for_good(app: App, first: ModelVersion, embedded: Engine, tmp_path: Path) -> None:

@@ -64,6 +64,14 @@ def test_upgrade_backup_and_check(seamwise: Command, data: Path) -> None:
     assert seamwise("db", "backup", data / "none" / "x").code == 1
 
 
+def test_a_backup_makes_no_database(seamwise: Command, data: Path) -> None:
+    for target in ((), (data / "copy",)):
+        answer = seamwise("db", "backup", *target)
+        assert answer.code == 4
+        assert "there is no database to copy" in answer.err
+    assert not (data / "seamwise.db").exists()
+
+
 def test_check_of_what_is_no_database(seamwise: Command, data: Path) -> None:
     assert seamwise("db", "check").code == 1
     (data / "seamwise.db").write_bytes(b"something else" * 100)

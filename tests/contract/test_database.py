@@ -35,6 +35,7 @@ from seamwise.storage.tables import (
     SnapshotKind,
     Source,
     StoredObject,
+    Upload,
 )
 from tests.contract.rows import at_once, stored
 
@@ -283,6 +284,26 @@ def test_a_content_is_let_go_only_when_nothing_names_it(database: Engine) -> Non
     with reading(database) as session:
         assert session.get(StoredObject, sha256) is None
         assert session.scalars(select(Image.sha256)).one() == sha256  # the tombstone
+
+
+def test_a_content_that_one_lets_go_of_while_another_names_it_stays_for_that_one(database: Engine) -> None:
+    content = stored("same")
+
+    def name_and_let_go(number: int) -> None:
+        for turn in range(10):
+            upload = Upload(id=f"{number}-{turn}", about={}, created_by="key/1", expires_at=utc_now())
+            with writing(database) as session:
+                key = f"{number:02x}/{turn:030x}"
+                commit_object(session, type(content)(key, content.sha256, content.size))
+                upload.object_sha256 = content.sha256
+                session.add(upload)
+            with writing(database) as session:
+                session.get_one(Upload, upload.id).object_sha256 = None
+                release_object(session, content.sha256)
+
+    assert at_once(4, name_and_let_go) == [None] * 4
+    with reading(database) as session:
+        assert session.get(StoredObject, content.sha256) is None
 
 
 def test_an_image_without_bytes_is_a_tombstone(database: Engine) -> None:

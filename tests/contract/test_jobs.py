@@ -353,6 +353,15 @@ def test_the_signs_of_life_are_the_longest_wait_and_the_last_beat(database: Engi
         assert found.last_heartbeat_at == find_job(session, running.id).heartbeat_at
 
 
+def test_a_silent_job_does_not_hide_beside_one_that_lives(database: Engine) -> None:
+    silent, alive = claimed(database), claimed(database)
+    do(database, heartbeat, alive)
+    with reading(database) as session:
+        times = [find_job(session, attempt.job_id).heartbeat_at for attempt in (silent, alive)]
+        assert times[0] < times[1]
+        assert signs_of_life(session).last_heartbeat_at == times[0]
+
+
 # Killed processes
 
 

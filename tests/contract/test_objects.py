@@ -15,7 +15,7 @@ from seamwise.storage.columns import utc_now
 from seamwise.storage.database import writing
 from seamwise.storage.faults import DamagedError, UnavailableError
 from seamwise.storage.folder_store import FolderStore
-from seamwise.storage.object_rows import commit_object
+from seamwise.storage.object_rows import commit_object, release_object
 from seamwise.storage.object_store import ObjectStore, Stored, read_whole, verified
 from seamwise.storage.objects import PART, S3Objects, open_objects
 from seamwise.storage.upkeep import collect, scrub
@@ -136,6 +136,19 @@ def test_scrubbing_finds_what_is_damaged_or_missing(database: Engine, store: Obj
     assert found[whole] is None
     assert "not those that were stored" in str(found[damaged])
     assert missing.key in str(found[missing])
+
+
+def test_scrubbing_reports_nothing_that_was_let_go_of_meanwhile(database: Engine, store: ObjectStore) -> None:
+    first, last = sorted((store.put([content]) for content in (b"one", b"two")), key=lambda stored: stored.sha256)
+    commit(database, first)
+    commit(database, last)
+    found = scrub(database, store)
+    assert next(found).stored == first
+    with writing(database) as session:
+        key = release_object(session, last.sha256)
+    assert key is not None
+    store.delete(key)
+    assert list(found) == []
 
 
 @pytest.mark.parametrize("url", ["", "/folder", "ftp://host/x", "s3://", "file://host/x", "s3://bucket?colour=red"])

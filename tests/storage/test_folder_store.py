@@ -15,9 +15,12 @@ from sqlalchemy import Engine
 from seamwise.errors import SeamwiseError
 from seamwise.storage import folder_store
 from seamwise.storage.columns import utc_now
+from seamwise.storage.database import writing
+from seamwise.storage.faults import UnavailableError
 from seamwise.storage.folder_store import FolderStore
+from seamwise.storage.object_rows import commit_object
 from seamwise.storage.object_store import read_whole
-from seamwise.storage.upkeep import collect
+from seamwise.storage.upkeep import collect, scrub
 
 
 @pytest.fixture
@@ -60,6 +63,29 @@ def test_a_killed_writer_leaves_no_object_and_its_rest_is_collected(store: Folde
     assert list(store.listed()) == []
 
 
+def test_what_another_program_left_keeps_no_rest_from_being_collected(store: FolderStore, embedded: Engine) -> None:
+    rest = store.put([b"rest"])
+    foreign = (store.folder / rest.key).with_name(".a-copy-under-way.x7Ab")
+    foreign.write_bytes(b"foreign")
+    assert collect(embedded, store, now=utc_now() + timedelta(days=8)) == 1
+    assert [found.key for found in store.listed()] == [foreign.relative_to(store.folder).as_posix()]
+
+
+def test_an_object_that_cannot_be_read_is_told_and_the_others_are_looked_at(
+    store: FolderStore, embedded: Engine
+) -> None:
+    one, other = (store.put([content]) for content in (b"one", b"other"))
+    with writing(embedded) as session:
+        for stored in (one, other):
+            commit_object(session, stored)
+    path = store.folder / one.key
+    path.unlink()
+    path.symlink_to(path.name)  # read errors of a disk look alike: an OSError
+    problems = {found.stored: found.problem for found in scrub(embedded, store)}
+    assert "symbolic links" in str(problems[one])
+    assert problems[other] is None
+
+
 @pytest.mark.parametrize("full", ["write", "fsync"])
 def test_a_full_disk_is_told_and_leaves_nothing(store: FolderStore, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
     def no_space(*_: object) -> None:
@@ -74,6 +100,15 @@ def test_a_full_disk_is_told_and_leaves_nothing(store: FolderStore, monkeypatch:
     with pytest.raises(SeamwiseError, match="No space left on device; free some space"):
         store.put([b"content"])
     assert list(store.listed()) == []
+
+
+def test_a_folder_that_is_gone_is_an_outage_and_not_made_anew(store: FolderStore) -> None:
+    key = store.put([b"content"]).key
+    store.folder.rename(store.folder.with_name("unmounted"))
+    for action in (lambda: store.put([b"x"]), lambda: list(store.read(key)), lambda: store.read_range(key, 0, 1)):
+        with pytest.raises(UnavailableError, match=r"the folder of the objects is gone; mount its disk again"):
+            action()
+    assert not store.folder.exists()
 
 
 def test_an_object_moved_with_its_folder_is_still_there(store: FolderStore, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, func, select, text
 
-from seamwise.errors import RefusedError, SeamwiseError, UsageError
+from seamwise.errors import NotFoundError, RefusedError, SeamwiseError, UsageError
 from seamwise.storage import database as database_module
 from seamwise.storage import schema
 from seamwise.storage.audit import record
 from seamwise.storage.backup import back_up
 from seamwise.storage.database import WRITES, open_database, reading, writing
-from seamwise.storage.faults import UnavailableError
+from seamwise.storage.faults import FullError, UnavailableError
 from seamwise.storage.tables import AuditEvent
 from tests.contract.adapters import opened
 
@@ -70,6 +70,24 @@ def test_a_missing_table_is_not_an_outage(tmp_path: Path) -> None:
         with pytest.raises(Exception, match="no such table") as caught, reading(database) as session:
             session.scalars(select(AuditEvent)).all()
         assert not isinstance(caught.value, SeamwiseError)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_full_disk_is_told_as_what_it_is(embedded: Engine, nested: bool) -> None:
+    @event.listens_for(embedded, "connect")
+    def full(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.execute("PRAGMA max_page_count = 1")
+
+    def fill() -> None:
+        with writing(embedded) as session:
+            for _ in range(2000):
+                with session.begin_nested() if nested else nullcontext():
+                    record(session, "a", "b", "c", {"filler": "x" * 3000})
+                    session.flush()
+
+    embedded.dispose()
+    with pytest.raises(FullError, match="disk is full: free some space"):
+        fill()
 
 
 @pytest.mark.parametrize("url", ["", "x", "mysql://host/x", "sqlite://", "sqlite:///:memory:"])
@@ -141,6 +159,12 @@ def test_a_backup_overwrites_nothing_and_leaves_nothing_half_done(embedded: Engi
         back_up(embedded, tmp_path / "no folder" / "copy.db")
     with opened("postgresql://127.0.0.1:9/x") as server, pytest.raises(UsageError, match="pg_dump"):
         back_up(server, tmp_path / "copy.db")
+
+
+def test_a_database_that_is_not_there_is_not_backed_up(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path / 'none.db'}") as nothing, pytest.raises(NotFoundError, match="no database"):
+        back_up(nothing, tmp_path / "copy.db")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_upgrade_copies_the_old_content_first(embedded: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,5 +134,6 @@ TABLE = (
 STRICTER = (
     Route("PUT", "/aliases/{name}", ADMIN, {"json": {"version": "welds/1", "reason": "must", "force": True}}),
     get("/models/{line}/{number}/files/{name}", TRAINER, fill={"name": "state.safetensors"}),
+    get("/models/{line}/{number}/files/{name}", TRAINER, fill={"name": "serving.safetensors"}),
     post("/uploads", TRAINER, headers={**TUS, "Upload-Length": "3", "Upload-Metadata": "domain YQ=="}),
 )

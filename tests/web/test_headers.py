@@ -17,7 +17,7 @@ from seamwise.app.logs import redacted, set_up_logs
 from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError, UsageError
 from seamwise.serving import NotServingError
 from seamwise.settings import Settings
-from seamwise.storage.faults import DamagedError, UnavailableError
+from seamwise.storage.faults import DamagedError, FullError, UnavailableError
 from tests.web.caller import Caller, open_api
 
 
@@ -126,6 +126,7 @@ def test_only_our_own_pages_change_anything(api: Caller, origin: str, status: in
         (TooLargeError("x"), 413),
         (WrongTypeError("x"), 415),
         (UnavailableError("x"), 503),
+        (FullError("x"), 507),
         (NotServingError("x"), 503),
         (DamagedError("x"), 500),
         (SeamwiseError("x"), 500),

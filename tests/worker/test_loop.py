@@ -21,11 +21,13 @@ from seamwise.storage.columns import utc_now
 from seamwise.storage.database import reading, writing
 from seamwise.storage.faults import UnavailableError
 from seamwise.storage.tables import Job, JobLog, JobState
-from seamwise.tasks.attempts import claim
+from seamwise.tasks.attempts import StaleAttemptError, claim
 from seamwise.tasks.control import cancel
 from seamwise.tasks.doorbell import LocalDoorbell
 from seamwise.tasks.lists import find_job
 from seamwise.worker.loop import Worker
+from seamwise.worker.scratch import PREFIX, scratch_folder, sweep
+from seamwise.worker.turn import Turn
 from tests.contract.rows import add_job
 from tests.worker.processes import alive, children, until
 
@@ -105,6 +107,46 @@ def test_a_mistake_is_tried_three_times_and_its_traceback_is_in_the_log(app: App
     assert seen(app, number).state is JobState.FAILED
     assert seen(app, number).error == "ZeroDivisionError: a mistake"
     assert any("in misfortune" in line.text for line in log(app, number))
+
+
+def test_a_checkpoint_that_is_not_taken_leaves_no_bytes(app: App, tmp_path: Path) -> None:
+    job = add_job(app.database)
+    with writing(app.database) as session:
+        turn = Turn(app, claim(session, "here", ["cpu"]) or job, tmp_path, print, Event())
+    path = tmp_path / "count"
+    for content in ("1", "1", "2"):
+        path.write_text(content)
+        turn.checkpoint(path)
+        (kept,) = app.objects.listed()
+    with writing(app.database) as session:
+        cancel(session, job.id, actor="key/1")
+    path.write_text("3")
+    with pytest.raises(StaleAttemptError):
+        turn.checkpoint(path)
+    assert list(app.objects.listed()) == [kept]
+
+
+def test_figures_that_are_no_numbers_are_left_out(app: App) -> None:
+    told: list[dict[str, Any]] = []
+    job = add_job(app.database)
+    Turn(app, job, app.settings.data, told.append, Event()).progress(0.5, step=3, loss=float("nan"), rate=float("inf"))
+    assert told == [{"progress": {"fraction": 0.5, "step": 3}}]
+
+
+NOT_A_NUMBER = """
+import json, sys, time
+sys.stdin.readline()
+print(json.dumps({"progress": {"loss": float("nan")}}), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_job_whose_watch_fails_does_not_stay_running(app: App) -> None:
+    number = add(app)
+    assert Worker(app, command=(sys.executable, "-c", NOT_A_NUMBER)).work()
+    job = seen(app, number)
+    assert (job.state, job.fruitless) == (JobState.QUEUED, 1)
+    assert "the watch over it failed" in str(job.error)
 
 
 def test_an_outage_counts_for_no_attempt(app: App) -> None:
@@ -232,6 +274,29 @@ def test_no_child_outlives_its_worker(app: App) -> None:
     worker.send_signal(signal.SIGKILL)
     worker.wait()
     until(lambda: not alive(pid), 10)
+
+
+def test_the_folder_of_a_killed_worker_goes_when_the_next_one_starts(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    number = add(app, steps=10**6, pause_s=0.01)
+    lost = subprocess.Popen([sys.executable, "-W", "ignore", "-c", KILLED, str(app.settings.data), *TOY])
+    child_of(app, number)
+    (folder,) = tmp_path.glob(f"{PREFIX}*")
+    assert sweep() == 0  # its worker lives
+    lost.kill()
+    lost.wait()
+    until(lambda: not folder.exists(), 10)  # the child ends with its worker, and takes it away
+    folder.mkdir()  # as if the child had been killed too
+    with scratch_folder() as held:
+        worker = Worker(app, slots=0)
+        worker.start()
+        until(lambda: not folder.exists())
+        worker.stop()
+        assert held.exists()
+    assert not held.exists()
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(3)", "print('no message')"])

@@ -59,10 +59,16 @@ def add_pictures(
 
 
 def add_domain(
-    app: App, folder: Path, name: str, *, classes: Sequence[str] = ("background", "crack"), bright: bool = True
+    app: App,
+    folder: Path,
+    name: str,
+    *,
+    classes: Sequence[str] = ("background", "crack"),
+    bright: bool = True,
+    ignore: int | None = None,
 ) -> None:
     """A domain with three pictures for training, one for validation and two for test."""
-    create_domain(app, SYSTEM, NewDomain(name=name, modality="radiography", classes=list(classes)))
+    create_domain(app, SYSTEM, NewDomain(name=name, modality="radiography", classes=list(classes), ignore=ignore))
     for side, count in ((Side.TRAIN, 3), (Side.VAL, 1), (Side.TEST, 2)):
         add_pictures(app, folder, name, side, count, kinds=len(classes) - 1, bright=bright)
 

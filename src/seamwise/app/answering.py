@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from torch import Tensor
 
@@ -26,7 +27,7 @@ from seamwise.quality.extractor import extract
 from seamwise.serving import Engine, at_size, mask_of
 from seamwise.settings import Settings
 from seamwise.storage.object_store import Stored
-from seamwise.storage.tables import Prediction
+from seamwise.storage.tables import Image, Prediction
 from seamwise.vision.images import read_image, to_float
 from seamwise.vision.raster import Pixels
 
@@ -118,12 +119,19 @@ def summarise(
 def add_prediction(
     session: Session, objects: Shelf, actor: Actor, predicted: Predicted, mask: Stored, sha256: str
 ) -> Prediction:
-    """The row of an answer whose mask was put, within a transaction. sha256: of the picture's file."""
-    objects.commit(session, mask)
+    """The row of an answer whose mask was put, within a transaction. sha256: of the picture's file.
+
+    Where the picture is an image that was deleted meanwhile, the row names no mask.
+    """
+    # Locked: a deletion either is seen here, or waits for this transaction and then takes the mask away.
+    image = select(Image.deleted_at).where(Image.sha256 == sha256).with_for_update(read=True)
+    deleted = session.scalar(image) is not None
+    if not deleted:
+        objects.commit(session, mask)
     row = Prediction(
         input_sha256=sha256,
         model_id=find_version(session, predicted.version).id,
-        mask_sha256=mask.sha256,
+        mask_sha256=None if deleted else mask.sha256,
         summary=predicted.summary,
         created_by=actor.name,
     )

@@ -29,19 +29,15 @@ def chunks_of(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def store_file(app: App, path: Path) -> Stored:
-    """Puts a file's bytes; commit them with `commit_object` in the transaction of the row that names them."""
-    return app.objects.put(chunks_of(path))
-
-
 def store_bytes(app: App, data: bytes) -> Stored:
-    """Puts some bytes; see `store_file`."""
+    """Puts some bytes; commit them with `commit_object` in the transaction of the row that names them."""
     return app.objects.put([data])
 
 
 def fetch(app: App, sha256: str, path: Path) -> None:
     """Writes the content of a hash to a file, which appears whole and verified or not at all.
 
+    Nothing waits for the disk: who keeps the file beyond this process compares it with its hash before using it again.
     Raises NotFoundError for an unknown hash, DamagedError for bytes that changed, SeamwiseError for a full disk.
     """
     with reading(app.database) as session:

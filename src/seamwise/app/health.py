@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +16,8 @@ from seamwise.storage.database import reading
 from seamwise.storage.object_store import new_key
 from seamwise.storage.tables import Job, JobState, Role
 from seamwise.tasks.lists import SignsOfLife, signs_of_life
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def _look_at_objects(app: App) -> str:
         app.objects.read_range(new_key(), 0, 1)
     except NotFoundError:  # it looked, and there is nothing of this name
         return "ok"
-    except SeamwiseError:
+    except SeamwiseError as error:
+        LOG.warning("the object store: %s", error)  # who may ask for readiness is not told where things are
         return "does not answer"
     return "ok"
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
 from seamwise.app.actor import Actor, require
 from seamwise.app.app import App
 from seamwise.app.keys import require_key
+from seamwise.app.models import name_of
+from seamwise.errors import RefusedError
 from seamwise.storage.database import reading, writing
 from seamwise.storage.rows import Page
-from seamwise.storage.tables import Job, JobLog, JobState, Role
+from seamwise.storage.tables import Job, JobLog, JobState, ModelVersion, Role
 from seamwise.tasks import control, lists
 from seamwise.tasks.states import UNFINISHED
 
@@ -80,9 +84,20 @@ def cancel_job(app: App, actor: Actor, job_id: int) -> Job:
 
 
 def requeue_job(app: App, actor: Actor, job_id: int) -> Job:
-    """Queues a failed or cancelled job again; RefusedError for any other."""
+    """Queues a failed or cancelled job again; RefusedError for any other.
+
+    So is a training whose line has a version made since it was asked for: its own would go back to an older one, and
+    what the line has learned between would be lost to the next that goes on from it.
+    """
     require(actor, Role.TRAINER)
     with writing(app.database) as session:
         job = control.requeue(session, job_id, actor=actor.name)
+        since = select(ModelVersion).where(ModelVersion.line == job.line, ModelVersion.created_at > job.created_at)
+        newest = session.scalar(since.order_by(ModelVersion.number.desc()).limit(1))
+        if newest is not None:
+            raise RefusedError(
+                f"job {job_id}: line {job.line} has learned {name_of(newest)} since it was asked for; begin the "
+                "training anew"
+            )
     app.doorbell.ring(job)
     return job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +80,9 @@ def files_of(version: ModelVersion) -> dict[str, str]:
 def read_file(app: App, actor: Actor, version: str, name: str) -> tuple[Stored, Iterator[bytes]]:
     """One of a version's files: what it is, and its bytes as they come, verified at the end.
 
-    The state may hold pixels of training images, so that it takes a trainer.
+    What may hold pixels of images takes a trainer: the state those that a memory keeps, the self-test a few cut-outs.
     """
-    require(actor, Role.TRAINER if name == STATE else Role.VIEWER)
+    require(actor, Role.TRAINER if name in (STATE, SERVING) else Role.VIEWER)
     with reading(app.database) as session:
         files = files_of(find_version(session, version))
         if name not in files:
@@ -91,10 +92,19 @@ def read_file(app: App, actor: Actor, version: str, name: str) -> tuple[Stored, 
 
 
 def fetch_package(app: App, version: ModelVersion, folder: Path) -> None:
-    """Writes the files with which a version is served; those that are there already stay."""
+    """Writes the files with which a version is served; those that are there already, and whole, stay."""
     for name, sha256 in files_of(version).items():
-        if name != STATE and not (folder / name).exists():
+        if name != STATE and not _holds(folder / name, sha256):
             fetch(app, sha256, folder / name)
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    """Whether a file is there with the content of a hash: a power cut or a bad disk may have changed it."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def loader(app: App, cache_folder: Path) -> Loader:
@@ -103,7 +113,9 @@ def loader(app: App, cache_folder: Path) -> Loader:
     def load(name: str) -> Loaded:
         with reading(app.database) as session:
             version = find_version(session, name)
-        folder = cache_folder / (version.serving_sha256 or version.weights_sha256)
+        # Versions may share some of their files, such as the self-test of a line that begins like another.
+        content = " ".join(sha256 for name, sha256 in files_of(version).items() if name != STATE)
+        folder = cache_folder / hashlib.sha256(content.encode()).hexdigest()
         folder.mkdir(parents=True, exist_ok=True)
         fetch_package(app, version, folder)
         return load_package(folder, name)

@@ -140,11 +140,13 @@ def _store(app: App, actor: Actor, sight: Sight) -> Answer:
         mask = objects.put([predicted.mask])
         picture = objects.put(chunks_of(shown.path)) if kept else None
         with writing(app.database) as session:
-            row = add_prediction(session, objects, actor, predicted, mask, shown.sha256)
+            image = None
             if picture is not None and not _was_deleted(session, shown.sha256):
                 image = add_image(session, objects, actor, Arrival(picture, shown.looked, told_of(sight)))
                 keep_features(session, image.id, shown.features)
-                row.image_id = image.id
+            # After the image, whose domain is locked before it everywhere.
+            row = add_prediction(session, objects, actor, predicted, mask, shown.sha256)
+            row.image_id = image.id if image else None
             row.domain_id = domain.id if domain else None
             row.watched = domain is None  # drift is a domain's
             session.flush()

@@ -138,22 +138,31 @@ def promote(app: App, actor: Actor, alias: str, spec: Promotion) -> NamedVersion
     raise RefusedError(f"version {spec.version} does not pass the gate ({verdict['verdict']}): {against(verdict)}")
 
 
-def promote_if_passed(app: App, model_id: int) -> NamedVersion | None:
-    """The policy of automatic promotion, for a version that was just judged.
+def promote_if_passed(session: Session, settings: Settings, version: ModelVersion) -> NamedVersion | None:
+    """The policy of automatic promotion, within the transaction that stores a version's verdict.
 
     None where the policy is off, the verdict is no pass or holds no more, another line serves, or the version was at
-    this alias before: what a person rolled back from is not promoted again.
+    this alias before: what a person rolled back from is not promoted again. Raises RefusedError, and has written
+    nothing then, where the alias changed meanwhile.
     """
-    if not app.settings.auto_promote:
+    if not settings.auto_promote:
         return None
-    with reading(app.database) as session:
-        version, present = find_model(session, model_id), session.get(Alias, PRODUCTION)
-        other = present is not None and session.get_one(ModelVersion, present.model_id).line != version.line
-        passed = (version.verdict or {}).get("verdict") == "pass" and _holds(session, app.settings, version, PRODUCTION)
-        tried = select(AliasHistory.id).where(AliasHistory.alias == PRODUCTION, AliasHistory.to_id == version.id)
-        if other or not passed or session.scalar(tried.limit(1)) is not None:
-            return None
-    return promote(app, SYSTEM, PRODUCTION, Promotion(version=name_of(version), reason="passed the gate"))
+    present, verdict = session.get(Alias, PRODUCTION), version.verdict or {}
+    other = present is not None and session.get_one(ModelVersion, present.model_id).line != version.line
+    passed = verdict.get("verdict") == "pass" and _holds(session, settings, version, PRODUCTION)
+    tried = select(AliasHistory.id).where(AliasHistory.alias == PRODUCTION, AliasHistory.to_id == version.id)
+    if other or not passed or session.scalar(tried.limit(1)) is not None:
+        return None
+    _check_serves(version)
+    change = Change(
+        alias=PRODUCTION,
+        sequence=verdict["alias_sequence"],
+        action=AliasAction.PROMOTED,
+        from_id=present.model_id if present else None,
+        to_id=version.id,
+        reason="passed the gate",
+    )
+    return apply(session, SYSTEM, change, verdict)
 
 
 def current_verdict(session: Session, settings: Settings, version: ModelVersion, alias: str) -> dict[str, Any]:

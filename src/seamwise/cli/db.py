@@ -43,6 +43,7 @@ def backup(
 ) -> None:
     """Copy the SQLite database while it is in use (for PostgreSQL: pg_dump)."""
     database = open_database(read_settings().database_url)
+    copies.source_of(database)
     if file is None:
         schema.require_current(database)
         file = copies.stamped(database, str(schema.revision(database)))

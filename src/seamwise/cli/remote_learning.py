@@ -110,7 +110,9 @@ def show_model(context: typer.Context, version: Version, json_file: JsonOption =
 def download(
     context: typer.Context,
     version: Version,
-    name: Annotated[str, typer.Argument(help="model.safetensors, model.onnx or serving.safetensors.")],
+    name: Annotated[
+        str, typer.Argument(help="model.safetensors, model.onnx, or serving.safetensors (takes a trainer).")
+    ],
     target: Annotated[Path, typer.Argument(help="The file to write.")],
     json_file: JsonOption = None,
 ) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, CursorResult, Engine, Executable, create
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
 from seamwise.errors import RefusedError, UsageError
-from seamwise.storage.faults import UnavailableError
+from seamwise.storage.faults import FullError, UnavailableError
 from seamwise.storage.tables import APPEND_ONLY
 
 LOG = logging.getLogger(__name__)
@@ -116,16 +116,32 @@ def _session(database: Engine, options: dict[str, Any]) -> Iterator[Session]:
 
 @contextmanager
 def answering(database: Engine) -> Iterator[None]:
-    """Turns the driver's errors of a database that does not answer into UnavailableError."""
+    """Turns the driver's errors of a database that does not answer into UnavailableError, of a full disk FullError."""
     try:
         yield
     except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError) as error:
         cause = getattr(error, "orig", error)
+        if _is_full(error):
+            LOG.error("the disk of the database %s is full: %s", database.url.render_as_string(), cause)
+            raise FullError("the database's disk is full: free some space on it") from error
         if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
             raise  # a mistake in a statement or a missing table: waiting does not help
         # The message goes to clients and into jobs: where the database is stays in the log.
         LOG.warning("the database %s does not answer: %s", database.url.render_as_string(), cause)
         raise UnavailableError("the database does not answer; try again") from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether an error comes of a full disk; SQLite ends the transaction then, and the end of a savepoint hides it."""
+    while error is not None:
+        cause = getattr(error, "orig", error)
+        if (
+            getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            or getattr(cause, "sqlstate", None) == "53100"
+        ):
+            return True
+        error = error.__context__
+    return False
 
 
 def changed(session: Session, statement: Executable) -> int:

@@ -22,7 +22,13 @@ def commit_object(session: Session, stored: Stored) -> bool:
 
     False: the same content had a row, which stays; the bytes just put are a copy to delete after the commit.
     """
-    return insert_unless_there(session, StoredObject(sha256=stored.sha256, key=stored.key, size=stored.size))
+    # A row that is there is locked, so that nobody lets go of it before this transaction names it.
+    held = select(StoredObject.sha256).where(StoredObject.sha256 == stored.sha256)
+    held = held.with_for_update(read=True, key_share=True)
+    while not insert_unless_there(session, StoredObject(sha256=stored.sha256, key=stored.key, size=stored.size)):
+        if session.scalar(held) is not None:
+            return False
+    return True
 
 
 def find_object(session: Session, sha256: str) -> Stored:

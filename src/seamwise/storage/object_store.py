@@ -92,9 +92,14 @@ def new_key() -> str:
     return f"{name[:2]}/{name[2:]}"
 
 
+def is_key(key: str) -> bool:
+    """Whether a store may have made a key."""
+    return _KEY.fullmatch(key) is not None
+
+
 def checked_key(key: str) -> str:
     """The key itself; NotFoundError for what no store made, above all anything that leads out of its folder."""
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise NotFoundError(f"object {key[:60]!r}: not a key of this store")
     return key
 

@@ -9,11 +9,11 @@ from itertools import islice
 
 from sqlalchemy import Engine, select
 
-from seamwise.errors import NotFoundError
+from seamwise.errors import NotFoundError, SeamwiseError
 from seamwise.storage.columns import utc_now
 from seamwise.storage.database import reading
 from seamwise.storage.faults import DamagedError
-from seamwise.storage.object_store import ObjectStore, Stored, verified
+from seamwise.storage.object_store import ObjectStore, Stored, is_key, verified
 from seamwise.storage.tables import StoredObject
 
 BATCH = 500
@@ -24,10 +24,10 @@ def collect(database: Engine, store: ObjectStore, *, older_than: timedelta = KEP
     """Deletes the bytes of keys without a row and counts them.
 
     Younger ones stay: their row may be on its way. A key gets its row once, and at most `older_than` after its `put`:
-    no key found here can still be committed.
+    no key found here can still be committed. What another program put beside the objects is left alone.
     """
     before = (now or utc_now()) - older_than
-    old = (found.key for found in store.listed() if found.written_at < before)
+    old = (found.key for found in store.listed() if found.written_at < before and is_key(found.key))
     deleted = 0
     while batch := list(islice(old, BATCH)):
         with reading(database) as session:
@@ -48,7 +48,10 @@ class Scrubbed:
 
 
 def scrub(database: Engine, store: ObjectStore) -> Iterator[Scrubbed]:
-    """Reads every object that has a row and compares it with its hash, in the order of the hashes."""
+    """Reads every object that has a row and compares it with its hash, in the order of the hashes.
+
+    Raises UnavailableError when the store does not answer.
+    """
     last = ""
     while True:
         with reading(database) as session:
@@ -59,7 +62,9 @@ def scrub(database: Engine, store: ObjectStore) -> Iterator[Scrubbed]:
             return
         for row in rows:
             stored = Stored(row.key, row.sha256, row.size)
-            yield Scrubbed(stored, _problem(store, stored))
+            problem = _problem(store, stored)
+            if problem is None or _named_still(database, stored):  # the row may have gone since, and the bytes after it
+                yield Scrubbed(stored, problem)
         last = rows[-1].sha256
 
 
@@ -69,4 +74,14 @@ def _problem(store: ObjectStore, stored: Stored) -> str | None:
             pass
     except (DamagedError, NotFoundError) as error:
         return str(error)
+    except SeamwiseError as error:
+        if isinstance(error.__cause__, OSError):  # the disk beneath this one: others may be whole
+            return str(error)
+        raise
     return None
+
+
+def _named_still(database: Engine, stored: Stored) -> bool:
+    with reading(database) as session:
+        row = session.get(StoredObject, stored.sha256)
+    return row is not None and row.key == stored.key

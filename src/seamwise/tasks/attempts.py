@@ -7,7 +7,7 @@ stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,13 +85,16 @@ def heartbeat(
     )
 
 
-def checkpoint(session: Session, attempt: Attempt, stored: Stored) -> str | None:
+def checkpoint(
+    session: Session, attempt: Attempt, stored: Stored, commit: Callable[[Session, Stored], object] = commit_object
+) -> str | None:
     """Makes bytes that were put the place from which the next attempt goes on; the count of fruitless attempts ends.
 
-    Returns the key of the bytes that this one replaces, to delete after the commit.
+    commit: makes them count, for who wants to know whether they do. Returns the key of the bytes that this one
+    replaces, to delete after the commit.
     """
     job = _fenced(session, attempt, counter=Job.counter + 1, heartbeat_at=utc_now(), fruitless=0)
-    commit_object(session, stored)
+    commit(session, stored)
     old, job.checkpoint_sha256 = job.checkpoint_sha256, stored.sha256
     return release_object(session, old) if old else None
 

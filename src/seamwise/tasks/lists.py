@@ -52,7 +52,10 @@ def read_log(session: Session, job_id: int, *, cursor: str | None = None, limit:
 
 
 class SignsOfLife(NamedTuple):
-    """When the longest waiting job was queued, and when a running one last showed life; None: there is no such job."""
+    """When the longest waiting job was queued, and when the longest silent of the running ones last showed life.
+
+    None: there is no such job.
+    """
 
     oldest_queued_at: datetime | None
     last_heartbeat_at: datetime | None
@@ -61,5 +64,5 @@ class SignsOfLife(NamedTuple):
 def signs_of_life(session: Session) -> SignsOfLife:
     """What tells a service that works from one that only runs."""
     queued = session.scalar(select(func.min(Job.queued_at)).where(IS_QUEUED))
-    beat = session.scalar(select(func.max(Job.heartbeat_at)).where(Job.state == JobState.RUNNING))
+    beat = session.scalar(select(func.min(Job.heartbeat_at)).where(Job.state == JobState.RUNNING))
     return SignsOfLife(queued, beat)

@@ -33,7 +33,7 @@ class Metrics:
         )
         self._beat = Gauge(
             "seamwise_last_heartbeat_age_seconds",
-            "Since a running job showed life; NaN: none runs.",
+            "Since the running job that is silent longest showed life; NaN: none runs.",
             registry=self.registry,
         )
         self._serving = Gauge(

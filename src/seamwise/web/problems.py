@@ -18,7 +18,7 @@ from seamwise.app.actor import ForbiddenError
 from seamwise.app.limits import TooLargeError, WrongTypeError
 from seamwise.errors import BadInputError, NotFoundError, RefusedError, SeamwiseError, UsageError
 from seamwise.serving import NotServingError
-from seamwise.storage.faults import UnavailableError
+from seamwise.storage.faults import FullError, UnavailableError
 
 LOG = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -36,6 +36,7 @@ STATUS: tuple[tuple[type[SeamwiseError], HTTPStatus], ...] = (
     (RefusedError, HTTPStatus.CONFLICT),
     (BadInputError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (UsageError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (FullError, HTTPStatus.INSUFFICIENT_STORAGE),
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotServingError, HTTPStatus.SERVICE_UNAVAILABLE),
 )

@@ -177,8 +177,8 @@ class Watch:
                 session.add_all(
                     JobLog(job_id=number, attempt=attempt, level=line.level, text=line.text) for line in self._lines
                 )
-        except UnavailableError:
-            LOG.warning("job %d: its last %d lines are lost", number, len(self._lines))
+        except Exception:  # whatever was wrong with them, how the attempt ended must still be written
+            LOG.warning("job %d: its last %d lines are lost", number, len(self._lines), exc_info=True)
 
 
 def settle(app: App, job: Job, ending: Ending, stopping: Event) -> None:

@@ -6,8 +6,8 @@ import logging
 import os
 import platform
 import secrets
-import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from threading import Event, Thread
 
 from structlog.contextvars import bound_contextvars
@@ -21,6 +21,7 @@ from seamwise.tasks.doorbell import LocalDoorbell
 from seamwise.tasks.reaper import Reaper
 from seamwise.worker.attend import Ending, Watch, settle
 from seamwise.worker.launch import COMMAND, Child, environment_of
+from seamwise.worker.scratch import scratch_folder, sweep
 
 LOG = logging.getLogger(__name__)
 LOOK_EVERY_S = 1.0
@@ -71,7 +72,13 @@ class Worker:
         return True
 
     def keep(self) -> None:
-        """Until the worker stops: queues lost jobs again."""
+        """Until the worker stops: queues lost jobs again.
+
+        First it removes the scratch folders that killed workers left on this machine.
+        """
+        with suppress(OSError):  # without a temporary folder jobs say so themselves
+            if swept := sweep():
+                LOG.info("%d scratch folders of killed workers removed", swept)
         lease_s = self.app.settings.lease_s
         reaper = Reaper(lease_s)
         while not self.stopping.wait(lease_s / 6):
@@ -106,8 +113,8 @@ class Worker:
         """Runs the job's child to its end."""
         threads = int(job.spec.get("threads") or self.app.settings.threads)
         try:
-            with tempfile.TemporaryDirectory(prefix="seamwise-job-", ignore_cleanup_errors=True) as folder:
-                order = {"job": job.id, "attempt": job.attempt, "folder": folder, "nice": NICE}
+            with scratch_folder() as folder:
+                order = {"job": job.id, "attempt": job.attempt, "folder": str(folder), "nice": NICE}
                 return self._watched(job, Child(order, environment_of(self.app.settings, threads), self._command))
         except OSError as error:  # no space, no memory, too many processes
             return Ending("failed", f"no process could be started ({error}); free something", retry=True)
@@ -118,6 +125,11 @@ class Worker:
         try:
             ending = watch.to_the_end()
             grace_s = SAY_GOODBYE_S if ending.how in ("done", "failed") else 0.0
+        except UnavailableError as error:
+            ending = Ending("unavailable", str(error))
+        except Exception as error:  # whatever it is, the job must not stay running without anybody who watches
+            LOG.exception("job %d: the watch over it failed", job.id)
+            ending = Ending("failed", f"the watch over it failed: {type(error).__name__}: {error}", retry=True)
         finally:
             child.end(grace_s)
         watch.last_words()

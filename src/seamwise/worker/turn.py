@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from seamwise.app.app import App
-from seamwise.app.files import fetch, store_file
+from seamwise.app.files import fetch, shelf
 from seamwise.errors import SeamwiseError
 from seamwise.storage.database import reading, writing
 from seamwise.storage.faults import UnavailableError
@@ -47,8 +48,13 @@ class Turn:
         self._tell({"line": text, "level": level})
 
     def progress(self, fraction: float, **figures: Any) -> None:
-        """How far the job is, from 0 to 1, with any figures worth seeing (such as `loss=0.3`)."""
-        self._tell({"progress": {"fraction": round(fraction, 4), **figures}})
+        """How far the job is, from 0 to 1, with any figures worth seeing (such as `loss=0.3`).
+
+        What is not finite is left out: JSON has no such numbers, and a loss may be NaN before anybody has looked.
+        """
+        told = {"fraction": round(fraction, 4), **figures}
+        finite = {name: value for name, value in told.items() if not isinstance(value, float) or math.isfinite(value)}
+        self._tell({"progress": finite})
 
     def give_up_if_stopping(self) -> None:
         """Raises StopWantedError when the worker must go; call it where nothing would be lost."""
@@ -58,11 +64,10 @@ class Turn:
     def checkpoint(self, path: Path) -> None:
         """Makes a file the place from which the next attempt goes on; where the stores do not answer, it is let go."""
         try:
-            stored = store_file(self.app, path)
-            with writing(self.app.database) as session:
-                replaced = attempts.checkpoint(session, self.attempt, stored)
-            if replaced:
-                self.app.objects.delete(replaced)
+            with shelf(self.app) as objects:
+                stored = objects.put_file(path)
+                with writing(self.app.database) as session:
+                    objects.release(attempts.checkpoint(session, self.attempt, stored, objects.commit))
         except UnavailableError as error:  # the work itself needs no store until its end
             self.say(f"no checkpoint: {error}", "warning")
 

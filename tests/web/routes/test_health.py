@@ -73,7 +73,11 @@ def test_an_object_store_that_is_away_makes_it_not_ready(
 ) -> None:
     assert isinstance(app.objects, FolderStore)
     shutil.rmtree(app.objects.folder)
-    assert api.get("/ready").status_code == 200  # a folder is made again when something is put
+    gone = api.get("/ready")
+    assert (gone.status_code, gone.json()["status"], gone.json()["objects"]) == (503, "away", "does not answer")
+    assert str(app.objects.folder) not in gone.text
+    app.objects.prepare()
+    assert api.get("/ready").status_code == 200
 
     def fails(self: FolderStore, key: str, start: int, length: int) -> bytes:
         raise UnavailableError("away")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,9 +26,11 @@ from seamwise.storage.tables import Alias, Evaluation, EvaluationImage, Image, J
 from seamwise.tasks.lists import find_job
 from seamwise.vision.prepare import load_mask
 from seamwise.vision.scores import ImageCounts, count_image, summarise
-from seamwise.worker.turn import StopWantedError
+from seamwise.worker.turn import StopWantedError, Turn
 from tests.worker.test_loop import log
 from tests.worker.tiny import add_domain, add_pictures, train, training, work_here
+
+EASY = {"least_defect_iou": 0.0, "least_defect_recall": 0.0, "most_false_calls": 1e9, "resamples": 500}
 
 
 def test_counts_are_those_of_the_engine_that_serves(app: App, tmp_path: Path) -> None:
@@ -114,6 +117,18 @@ def test_a_line_of_a_union_answers_each_domain_with_its_own_classes(app: App, tm
         assert confusion[3 - absent].sum() > 0
 
 
+def test_a_domain_whose_ignored_value_is_a_class_of_the_line_is_left_out_and_said(app: App, tmp_path: Path) -> None:
+    add_domain(app, tmp_path, "film")
+    add_domain(app, tmp_path, "scan", classes=("background", "pore"), ignore=2)
+    freeze_set(app, SYSTEM, "scan", "early")
+    version = train(app, "film", rule="union", classes=["background", "crack", "pore"])
+    assert version.r_row is not None
+    assert version.r_row.keys() == {"film"}
+    with reading(app.database) as session:
+        judging = session.scalars(select(Job).where(Job.kind == "evaluate")).one()
+    assert any("scan ignores mask value 2, which is one of" in line.text for line in log(app, judging.id))
+
+
 def test_the_table_shows_what_was_forgotten(app: App, tmp_path: Path) -> None:
     add_domain(app, tmp_path, "film")
     add_domain(app, tmp_path, "scan", bright=False)
@@ -132,9 +147,8 @@ def test_the_table_shows_what_was_forgotten(app: App, tmp_path: Path) -> None:
 def test_a_passed_candidate_serves_by_itself_where_that_is_the_policy(
     make_app: Callable[..., App], tmp_path: Path
 ) -> None:
-    easy = {"least_defect_iou": 0.0, "least_defect_recall": 0.0, "most_false_calls": 1e9, "resamples": 500}
     for policy in (False, True):
-        app = make_app(threads=1, auto_promote=policy, gate=easy)
+        app = make_app(threads=1, auto_promote=policy, gate=EASY)
         add_domain(app, tmp_path, "film")
         add_pictures(app, tmp_path, "film", Side.TEST, 8, seed=3)
         version = train(app, "film")
@@ -143,6 +157,51 @@ def test_a_passed_candidate_serves_by_itself_where_that_is_the_policy(
         with reading(app.database) as session:
             alias = session.get(Alias, "production")
         assert (alias and alias.model_id) == (version.id if policy else None)
+
+
+class KilledError(BaseException):
+    """As the end of a process: nothing catches it."""
+
+
+def test_a_candidate_is_promoted_with_its_verdict_or_not_at_all(
+    make_app: Callable[..., App], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(threads=1, auto_promote=True, gate=EASY)
+    add_domain(app, tmp_path, "film")
+    add_pictures(app, tmp_path, "film", Side.TEST, 8, seed=3)
+    start_training(app, SYSTEM, training("film"))
+    work_here(app)
+    finish = Turn.finish
+
+    def killed(*arguments: Any) -> None:
+        finish(*arguments)
+        raise KilledError
+
+    monkeypatch.setattr(Turn, "finish", killed)
+    with pytest.raises(KilledError):
+        work_here(app)
+    with reading(app.database) as session:
+        assert session.get_one(Alias, "production").model_id == 1
+
+
+def test_a_refused_promotion_leaves_the_verdict(
+    make_app: Callable[..., App], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(threads=1, auto_promote=True, gate=EASY)
+    add_domain(app, tmp_path, "film")
+    add_pictures(app, tmp_path, "film", Side.TEST, 8, seed=3)
+
+    def refused(*_: Any) -> None:
+        raise RefusedError("alias production: it changed meanwhile")
+
+    monkeypatch.setattr("seamwise.app.promotion.apply", refused)
+    version = train(app, "film")
+    assert version.verdict is not None
+    assert version.verdict["verdict"] == "pass"
+    with reading(app.database) as session:
+        assert session.get(Alias, "production") is None
+        judging = session.scalars(select(Job).where(Job.kind == "evaluate")).one()
+    assert any("it changed meanwhile" in line.text for line in log(app, judging.id))
 
 
 def test_a_stopping_worker_leaves_an_evaluation(app: App, tmp_path: Path) -> None:

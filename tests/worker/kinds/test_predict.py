@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from seamwise.app.models import loader
 from seamwise.errors import BadInputError, NotFoundError, RefusedError
 from seamwise.serving import mask_of
 from seamwise.storage.database import reading, writing
+from seamwise.storage.folder_store import FolderStore
 from seamwise.storage.idempotency import Request
-from seamwise.storage.tables import ImageFeatures, Job, JobState, Prediction, Role
+from seamwise.storage.object_rows import find_object
+from seamwise.storage.tables import Image, ImageFeatures, Job, JobState, Prediction, Role, StoredObject
 from seamwise.tasks.attempts import Attempt, give_back
 from seamwise.vision.images import read_mask
 from seamwise.worker.kinds import predict
@@ -28,6 +31,7 @@ from tests.app.pictures import INSPECTOR, make_domain
 from tests.app.test_predictions import film
 from tests.app.versions import add_version, serve
 from tests.serving.tiny import CLASSES
+from tests.worker.test_loop import log
 from tests.worker.tiny import job_of, work_here
 
 
@@ -141,6 +145,38 @@ def test_images_deleted_or_damaged_meanwhile_are_counted(app: App, films: list[i
     object.__setattr__(app, "settings", small)  # every picture is too large now
     work_here(app)
     assert job_of(app, job.id).result == {"predictions": 0, "failed": 9}
+
+
+def test_a_picture_whose_bytes_are_damaged_is_counted_and_named(app: App, films: list[int]) -> None:
+    with reading(app.database) as session:
+        stored = find_object(session, session.get_one(Image, films[3]).object_sha256 or "")
+    assert isinstance(app.objects, FolderStore)
+    (app.objects.folder / stored.key).write_bytes(b"damaged")
+    job = start_batch(app, INSPECTOR, NewBatch(domain="steel"))
+    work_here(app)
+    assert job_of(app, job.id).result == {"predictions": 9, "failed": 1}
+    assert any(line.text.startswith(f"image {films[3]}: object {stored.key}") for line in log(app, job.id))
+
+
+def test_an_image_deleted_after_its_answer_leaves_no_mask(
+    app: App, films: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = start_batch(app, INSPECTOR, NewBatch(images=films[:2]))
+    summarise = predict.summarise
+
+    def deleted(*args: Any, **more: Any) -> Any:
+        if more["weld"] == "W1":
+            delete_image(app, SYSTEM, films[0])
+        return summarise(*args, **more)
+
+    monkeypatch.setattr(predict, "summarise", deleted)
+    work_here(app)
+    first, second = rows(app, job.id)
+    assert first.mask_sha256 is None
+    assert second.mask_sha256 is not None
+    with reading(app.database) as session:
+        keys = set(session.scalars(select(StoredObject.key)))
+    assert {found.key for found in app.objects.listed()} == keys
 
 
 def test_features_are_kept_for_the_domains_reference(app: App, films: list[int]) -> None:

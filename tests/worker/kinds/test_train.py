@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 import torch
@@ -15,15 +15,19 @@ from seamwise.app.actor import SYSTEM
 from seamwise.app.app import App
 from seamwise.app.files import fetch
 from seamwise.app.images import delete_image
+from seamwise.app.jobs import cancel_job, requeue_job
 from seamwise.app.models import fetch_package, loader
 from seamwise.app.trainings import start_training
 from seamwise.continual import Learner
-from seamwise.errors import UsageError
+from seamwise.errors import RefusedError, UsageError
 from seamwise.experiments.checkpoint import load_checkpoint
 from seamwise.serving.probes import self_test
-from seamwise.storage.database import reading
+from seamwise.storage.database import reading, writing
+from seamwise.storage.object_rows import find_object
 from seamwise.storage.tables import Job, JobLog, JobState, ModelVersion, Round, RoundState, Side
+from seamwise.tasks.attempts import Attempt, give_back
 from seamwise.worker.loop import Worker
+from seamwise.worker.turn import StopWantedError
 from tests.worker.processes import children, until
 from tests.worker.tiny import add_domain, add_pictures, job_of, train, training, version_of, work_here
 
@@ -129,6 +133,37 @@ def test_a_killed_training_ends_with_the_same_bits(app: App, tmp_path: Path) -> 
         assert one.keys() == other.keys()
         assert all(torch.equal(v, other[k]) for k, v in one.items() if isinstance(v, torch.Tensor))
     assert whole.state_sha256 == torn.state_sha256
+
+
+def test_a_training_whose_checkpoint_is_gone_begins_anew(app: App, tmp_path: Path) -> None:
+    """As after a restore, where the checkpoint that the database names was replaced before the objects were copied."""
+    add_domain(app, tmp_path, "film")
+    job = start_training(app, SYSTEM, training("film"))
+    stop = Event()
+    stop.set()
+    with pytest.raises(StopWantedError):
+        work_here(app, stop)
+    with writing(app.database) as session:
+        give_back(session, Attempt(job.id, 1))
+        checkpoint = find_object(session, job_of(app, job.id).checkpoint_sha256 or "")
+    app.objects.delete(checkpoint.key)
+    assert work_here(app)
+    assert version_of(app, job.id).number == 1
+    assert any("begins anew" in line for line in lines_of(app, job.id))
+
+
+def test_a_cancelled_training_is_not_queued_again_once_its_line_has_learned_more(app: App, tmp_path: Path) -> None:
+    for name in ("film", "scan"):
+        add_domain(app, tmp_path, name)
+    train(app, "film", steps=2)
+    job = start_training(app, SYSTEM, training("film", steps=2))
+    cancel_job(app, SYSTEM, job.id)
+    assert requeue_job(app, SYSTEM, job.id).state is JobState.QUEUED  # nothing came between
+    cancel_job(app, SYSTEM, job.id)
+    train(app, "scan", steps=2)
+    with pytest.raises(RefusedError, match=r"has learned welds/2 since .* begin the training anew"):
+        requeue_job(app, SYSTEM, job.id)
+    assert job_of(app, job.id).state is JobState.CANCELLED
 
 
 def test_a_deleted_image_leaves_the_memory_at_the_next_round(app: App, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def file(
     number: Number,
     name: Annotated[str, Path(max_length=40, description="model.safetensors, model.onnx, serving.safetensors ...")],
 ) -> StreamingResponse:
-    """One of a version's files; its state, which may hold pixels, takes a trainer."""
+    """One of a version's files; its state and its self-test, which hold pixels, take a trainer."""
     stored, chunks = models.read_file(app, actor, f"{line}/{number}", name)
     headers = {"Content-Length": str(stored.size), "ETag": f'"{stored.sha256}"'}
     return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from seamwise.app.app import App
 from seamwise.app.entries import entries
 from seamwise.app.evaluations import EvaluationPlan, JudgedSet, artefact_of, find_evaluation
 from seamwise.app.models import fetch_package, find_model, name_of
@@ -44,26 +45,34 @@ def work(turn: Turn) -> None:
                 rows[judged.domain] = row
     scores = {domain: row.summary[metric_of(version)] for domain, row in rows.items()}
     verdict = judge_version(turn.app, version.id)
+    promoted = ""
 
     def write(session: Session, job: Job) -> dict[str, Any]:
+        nonlocal promoted
         row = find_model(session, version.id)
         row.r_row, row.verdict = scores, verdict
         figures = {"scores": scores, "verdict": verdict["verdict"]}
         session.execute(update(Round).where(Round.model_id == row.id).values(figures=figures))
+        if plan.candidate:  # an old version that is judged again must not come back by itself
+            promoted = _promoted(turn.app, session, row)
         return {"model": row.id, "version": name_of(row), "evaluations": {d: r.id for d, r in rows.items()}, **figures}
 
     turn.finish(write)
-    if plan.candidate:  # an old version that is judged again must not come back by itself
-        _promote(turn, version)
+    if promoted:
+        turn.say(promoted)
 
 
-def _promote(turn: Turn, version: ModelVersion) -> None:
-    """Where the policy says so, a version that passed serves; refused where production changed meanwhile."""
+def _promoted(app: App, session: Session, version: ModelVersion) -> str:
+    """Where the policy says so, a version that passed serves from the commit on that stores its verdict; what to say.
+
+    Refused where production changed meanwhile: the verdict is stored all the same.
+    """
     try:
-        if promote_if_passed(turn.app, version.id) is not None:
-            turn.say(f"{name_of(version)} passed the gate and was promoted by itself")
+        if promote_if_passed(session, app.settings, version) is None:
+            return ""
     except RefusedError as error:
-        turn.say(str(error), "warning")
+        return str(error)
+    return f"{name_of(version)} passed the gate and was promoted by itself"
 
 
 def metric_of(version: ModelVersion) -> str:
@@ -104,6 +113,10 @@ def _counts(turn: Turn, version: ModelVersion, engine: Engine, domain: Domain, s
     line = LineSpec.model_validate(version.spec)
     remap = ids_in_line(domain.name, domain.classes, version.line, line.classes, line.rule)
     classes, counts = len(line.classes), {}
+    if domain.ignore is not None and domain.ignore < classes:
+        raise RefusedError(
+            f"domain {domain.name} ignores mask value {domain.ignore}, which is one of the line's class ids"
+        )
     samples = [sample for side in sorted(domain.samples) for sample in domain.samples[side]]
     for done, sample in enumerate(samples):
         turn.give_up_if_stopping()

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import select
+
 from seamwise.app.actor import Actor
 from seamwise.app.answering import Predicted, Shown, add_prediction, ask, show, summarise
 from seamwise.app.batches import BatchPlan, images_of, predicted
@@ -19,6 +21,7 @@ from seamwise.errors import BadInputError, NotFoundError
 from seamwise.experiments.failures import explained
 from seamwise.serving import Engine, load_package
 from seamwise.storage.database import reading, writing
+from seamwise.storage.faults import DamagedError
 from seamwise.storage.tables import Image, Role
 from seamwise.tasks.attempts import heartbeat
 from seamwise.worker.turn import Turn
@@ -55,7 +58,7 @@ def work(turn: Turn) -> None:
             turn.give_up_if_stopping()
             try:
                 ready.append(_answered(turn, engine, atlas, image))
-            except (BadInputError, NotFoundError) as error:
+            except (BadInputError, NotFoundError, DamagedError) as error:
                 failed += 1
                 turn.say(f"image {image.id}: {error}", "warning")
             if len(ready) >= _AT_ONCE:
@@ -104,6 +107,9 @@ def _store(turn: Turn, ready: list[Done]) -> int:
         masks = [objects.put([done.predicted.mask]) for done in ready]
         with writing(turn.app.database) as session:
             heartbeat(session, turn.attempt)  # only the attempt that has the job may write
+            # All images before any mask, as a deletion locks them: else the two could wait for each other.
+            images = select(Image.id).where(Image.id.in_([done.image.id for done in ready])).order_by(Image.id)
+            session.execute(images.with_for_update(read=True))
             for done, mask in zip(ready, masks, strict=True):
                 row = add_prediction(session, objects, actor, done.predicted, mask, done.image.sha256)
                 row.image_id, row.domain_id, row.job_id = done.image.id, done.domain_id, turn.job.id

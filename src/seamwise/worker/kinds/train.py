@@ -17,7 +17,7 @@ from seamwise.app.models import STATE, name_of
 from seamwise.app.plans import Plan
 from seamwise.app.snapshots import load_domains
 from seamwise.continual import DivergenceError, Learner, MismatchError, Progress
-from seamwise.errors import BadInputError, UsageError
+from seamwise.errors import BadInputError, NotFoundError, UsageError
 from seamwise.experiments.checkpoint import load_checkpoint, save_checkpoint
 from seamwise.experiments.failures import explained
 from seamwise.serving import Package, make_package
@@ -76,7 +76,7 @@ def _begun(turn: Turn, lesson: Lesson) -> tuple[Learner, int]:
             learner.load_state_dict(state["learner"])
             turn.say(f"goes on from step {learner.position.step}")
             return learner, int(state["index"])
-    except (MismatchError, BadInputError, DamagedError) as error:
+    except (MismatchError, BadInputError, DamagedError, NotFoundError) as error:
         turn.say(f"begins anew: {error}", "warning")
         learner = lesson.learner()
     if lesson.plan.parent is not None:
