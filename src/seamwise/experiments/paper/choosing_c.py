@@ -7,7 +7,7 @@ from dataclasses import replace
 from seamwise.experiments.paper import permuted_mnist, split_cifar
 from seamwise.experiments.paper.figure import Figure, Line, Permuted
 
-STRENGTHS = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+STRENGTHS = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 EWC_STRENGTHS = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 
 # Permuted MNIST in shorter runs: five tasks, four epochs; 10 000 training pictures are kept apart.
