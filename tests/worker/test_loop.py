@@ -230,7 +230,7 @@ def test_a_ring_wakes_a_worker_of_the_same_process(app: App) -> None:
 
 
 def test_the_jobs_of_a_lost_worker_are_done_by_another(make_app: Callable[..., App]) -> None:
-    app = make_app(lease_s=0.6)
+    app = make_app(lease_s=3.0)
     number = add(app, steps=2)
     with writing(app.database) as session:
         assert claim(session, "a worker that is gone", ["cpu"]) is not None
