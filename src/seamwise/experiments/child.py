@@ -44,7 +44,10 @@ def _listen(inbox: queue.Queue[str]) -> None:
 
 
 def _tell(out: TextIO, **values: Any) -> None:
-    print(json.dumps(values), file=out, flush=True)
+    try:
+        print(json.dumps(values), file=out, flush=True)
+    except BrokenPipeError:  # nobody listens: noticed here sooner than at the end of standard input
+        os._exit(1)
 
 
 def main() -> int:

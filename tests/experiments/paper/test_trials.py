@@ -104,6 +104,22 @@ def test_a_killed_process_goes_on_to_the_same_figures(tmp_path: Path) -> None:
     assert row(wanted, tmp_path / "run") == row(wanted)
 
 
+def test_a_process_that_nobody_listens_to_ends_without_a_word() -> None:
+    """Its parent was killed, and it tells of a step before it has noticed."""
+    wanted = Trial(split_mnist.QUICK, split_mnist.QUICK.line("c = 1"), 0, None, {"digits": DIGITS.digest})
+    job = wanted.job() | {"folder": None, "checkpoint_every_s": 0.0, "allow_other_machine": False}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-m", "seamwise.experiments.child"], **pipes, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdin.write(json.dumps(job) + "\n")
+        child.stdin.flush()
+        child.stdout.close()
+        assert child.stderr.read() == ""
+        assert child.wait(60) == 1
+
+
 def test_the_first_task_is_shared_by_strengths_and_changes_no_figure(tmp_path: Path) -> None:
     setting = split_cifar.QUICK.setting.changed({"epochs": 3})
     figure = replace(split_cifar.QUICK, setting=setting)
