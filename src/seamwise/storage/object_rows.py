@@ -45,7 +45,8 @@ def release_object(session: Session, sha256: str) -> str | None:
     Returns the key of the bytes to delete after the commit, or None while others name the content.
     """
     session.flush()
-    key = session.scalar(select(StoredObject.key).where(StoredObject.sha256 == sha256))
+    # Locked: of two that let go at once, the second sees that the first has.
+    key = session.scalar(select(StoredObject.key).where(StoredObject.sha256 == sha256).with_for_update())
     try:
         with session.begin_nested():  # the refusal of a foreign key must not end the whole transaction
             gone = changed(session, delete(StoredObject).where(StoredObject.sha256 == sha256))
