@@ -216,47 +216,45 @@ def test_a_dismissed_proposal_comes_again_only_for_new_reviews(app: App, server:
     assert [row.state for row in rounds(app)] == [RoundState.DISMISSED, RoundState.PROPOSED]
 
 
-def test_what_a_round_has_learned_waits_no_more(app: App, server: Server, tmp_path: Path) -> None:
-    app = settled(app, trigger_reviews=0)
-    reviewed(app, server, tmp_path, 3)
+def waiting(app: App) -> int:
+    with reading(app.database) as session:
+        return sum(found.images for found in triggers.count_waiting(session, "welds").values())
 
-    def waiting() -> int:
-        with reading(app.database) as session:
-            return sum(found.images for found in triggers.count_waiting(session, "welds", "steel").values())
 
-    assert waiting() == 3
+def learned(app: App) -> None:
+    """A finished round of all that is labelled."""
     with writing(app.database) as session:
         taken = freeze(session, kind=SnapshotKind.TRAINING, domain_ids=[1], actor="test")
         session.add(
             Round(line="welds", number=1, state=RoundState.FINISHED, cause={}, snapshot_id=taken.id, created_by="t")
         )
-    assert waiting() == 0
+
+
+def test_what_a_round_has_learned_waits_no_more(app: App, server: Server, tmp_path: Path) -> None:
+    app = settled(app, trigger_reviews=0)
+    reviewed(app, server, tmp_path, 3)
+
+    assert waiting(app) == 3
+    learned(app)
+    assert waiting(app) == 0
     reviewed(app, server, tmp_path, 1, first=3)
-    assert waiting() == 1
+    assert waiting(app) == 1
 
 
 def test_the_last_word_on_an_image_is_what_waits(app: App, server: Server, tmp_path: Path) -> None:
     app = settled(app, trigger_reviews=0)
 
-    def waiting() -> int:
-        with reading(app.database) as session:
-            return sum(found.images for found in triggers.count_waiting(session, "welds").values())
-
     reviewed(app, server, tmp_path, 2)
     for seed in range(2):  # corrected, before a round takes up the corrections
         answer = predicted(app, server, tmp_path, seed)
         review_prediction(app, INSPECTOR, answer.id or 0, NewReview(), mask(seed + 5, 3, SHAPE))
-    assert waiting() == 2
-    with writing(app.database) as session:
-        taken = freeze(session, kind=SnapshotKind.TRAINING, domain_ids=[1], actor="test")
-        session.add(
-            Round(line="welds", number=1, state=RoundState.FINISHED, cause={}, snapshot_id=taken.id, created_by="t")
-        )
-    assert waiting() == 0
+    assert waiting(app) == 2
+    learned(app)
+    assert waiting(app) == 0
     annotate(app, INSPECTOR, answer.image or 0, mask(9, 3, SHAPE), None, Origin.DRAWN)  # not by a review, but news
-    assert waiting() == 1
+    assert waiting(app) == 1
     review_prediction(app, INSPECTOR, answer.id or 0, NewReview(label="crack"))  # which pixels it does not tell
-    assert waiting() == 0
+    assert waiting(app) == 0
 
 
 def test_each_domain_waits_for_itself(app: App, server: Server, tmp_path: Path) -> None:
